@@ -1,0 +1,86 @@
+//! The commands and their flags: a contract that scripts rely on.
+//!
+//! Each command is a file: what it takes, what it prints, how it ends. This file is the list.
+
+pub mod asking;
+pub mod audit;
+pub mod batches;
+pub mod check;
+pub mod demo;
+pub mod hub;
+pub mod ingest;
+pub mod init;
+pub mod node;
+mod progress;
+pub mod sql;
+pub mod verify;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::logs::Verbosity;
+
+/// Asks the cancer images of many hospitals one question, and never moves a patient.
+///
+/// A hospital runs a node: it ingests DICOM metadata and OMOP records into files that never leave the building. A hub
+/// takes SQL, asks every node, and merges what they release: aggregates over enough patients, never rows.
+#[derive(Debug, Parser)]
+#[command(name = "caim", version, propagate_version = true, arg_required_else_help = true, after_long_help = FIRST)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const FIRST: &str = "\
+First steps:
+  caim demo                                       three hospitals that nobody is a patient of, and a hub
+  caim sql -c 'SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality'
+
+Your own node:
+  caim init node /srv/caim --name my-hospital --hub 127.0.0.1:50052
+  caim ingest /srv/caim exports/series.parquet exports/omop/
+  caim node /srv/caim
+
+Exit codes: 0 done, 1 error, 2 usage, 3 finished with rejected inputs, 4 refused for privacy,
+5 node or hub unreachable. Data goes to stdout, logs to stderr (CAIM_LOG or RUST_LOG, e.g. CAIM_LOG=debug).";
+
+/// A command with its flags.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run three generated hospitals and a hub, and ask them
+    Demo(demo::Args),
+    /// Make the folder of a node or a hub
+    Init(init::Args),
+    /// Take DICOM tables and OMOP folders into a node
+    Ingest(ingest::Args),
+    /// List what a node has taken in
+    Batches(batches::Args),
+    /// Check every file of a node's warehouse against its hash
+    Verify(verify::Args),
+    /// Run a node: it dials its hub and listens nowhere
+    Node(node::Args),
+    /// Run a hub
+    Hub(hub::Args),
+    /// Ask in SQL
+    Sql(sql::Args),
+    /// Say what a statement would cost and push down, without touching data
+    Check(check::Args),
+    /// Check the record of everything that was asked at a node
+    Audit(audit::Args),
+}
+
+impl Command {
+    /// How much the command logs.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        match self {
+            Self::Node(_) | Self::Hub(_) => Verbosity::Service,
+            Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Batches(_) | Self::Verify(_) => Verbosity::Quiet,
+            Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
+        }
+    }
+}
+
+/// How a command ends.
+pub type Outcome = anyhow::Result<Exit>;

@@ -1,0 +1,83 @@
+//! Asks the node of a folder: a hub over one channel in memory, for the operator on the spot.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use caim_engine::{Answer, Asker, Hub, LocalChannel, NodeChannel, NodeId, Nodes};
+use caim_ontology::Models;
+use caim_sql::lower::Settings;
+use caim_sql::{Code, Refusal};
+
+use super::Whom;
+use crate::config::{NodeConfig, Overrides};
+use crate::service;
+
+/// Who asks when the operator gives no name.
+const OPERATOR: &str = "operator";
+
+/// How long the operator waits.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// A hub with one node, and what was set for the next statements.
+pub struct Local {
+    hub: Hub,
+    asker: Asker,
+    settings: Settings,
+}
+
+/// The one node there is.
+struct Only(Arc<LocalChannel>);
+
+impl Nodes for Only {
+    fn linked(&self) -> Vec<Arc<dyn NodeChannel>> {
+        vec![Arc::clone(&self.0) as Arc<dyn NodeChannel>]
+    }
+
+    fn known(&self) -> Vec<NodeId> {
+        vec![self.0.profile().node.clone()]
+    }
+}
+
+impl Local {
+    pub(super) fn open(dir: &Path, whom: &Whom) -> Result<Self> {
+        let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
+        let models = Arc::new(Models::bundled()?);
+        let channel = LocalChannel::new(service::open_node(dir, &config)?, Arc::clone(&models))?;
+        let name = |given: &Option<String>| given.clone().unwrap_or_else(|| OPERATOR.to_owned());
+        let asker = Asker { user: name(&whom.user), project: name(&whom.project), purpose: String::new() };
+        let hub = Hub::new(models, Arc::new(Only(Arc::new(channel))), DEADLINE);
+        Ok(Self { hub, asker, settings: Settings::default() })
+    }
+
+    pub(super) async fn ask(&mut self, sql: &str) -> Result<Answer> {
+        let prepared = self.hub.prepare(sql, &self.settings)?;
+        if let Some((key, value)) = prepared.setting() {
+            self.set(key, value)?;
+        }
+        Ok(self.hub.answer(&prepared, &self.asker).await?)
+    }
+
+    pub(super) fn check(&self, sql: &str) -> Result<String> {
+        Ok(self.hub.check(sql, &self.settings)?.to_string())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
+        let wrong = || Refusal::new(Code::Setting, format!("{key} cannot be {value}"));
+        match key {
+            "caim.project" => self.asker.project = value.to_owned(),
+            "caim.purpose" => self.asker.purpose = value.to_owned(),
+            "caim.noise_sd" => {
+                let milli = value.parse::<f64>().map_err(|_| wrong())? * 1_000.0;
+                // What is out of range becomes 0 or the largest number, and the node refuses those by its own rule.
+                self.settings.noise_sd_milli = Some(milli.round() as u32);
+            }
+            "caim.max_rows_per_patient" => {
+                self.settings.max_rows_per_patient = Some(value.parse().map_err(|_| wrong())?);
+            }
+            _ => return Err(wrong()),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! Progress of an ingest on stderr: a bar on a terminal, plain lines elsewhere, nothing when a program reads.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use caim_connectors::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows what is being read, how far it is and how long it will take.
+pub(super) enum Shown {
+    Bar(Mutex<Option<ProgressBar>>),
+    Lines(Mutex<Option<Line>>),
+}
+
+/// A table that is being read, for plain lines.
+pub(super) struct Line {
+    what: String,
+    rows: u64,
+    since: Instant,
+}
+
+impl Shown {
+    /// As stderr allows.
+    pub(super) fn new() -> Self {
+        if std::io::stderr().is_terminal() { Self::Bar(Mutex::default()) } else { Self::Lines(Mutex::default()) }
+    }
+}
+
+impl Progress for Shown {
+    fn started(&self, what: &str, total: Option<u64>) {
+        match self {
+            Self::Bar(bar) => {
+                let new = ProgressBar::no_length();
+                if let Some(total) = total {
+                    new.set_length(total);
+                }
+                new.set_style(style(total.is_some()));
+                new.set_message(what.to_owned());
+                new.enable_steady_tick(Duration::from_millis(100));
+                *lock(bar) = Some(new);
+            }
+            Self::Lines(line) => *lock(line) = Some(Line { what: what.to_owned(), rows: 0, since: Instant::now() }),
+        }
+    }
+
+    fn advanced(&self, rows: u64) {
+        match self {
+            Self::Bar(bar) => {
+                if let Some(bar) = lock(bar).as_ref() {
+                    bar.inc(rows);
+                }
+            }
+            Self::Lines(line) => {
+                if let Some(line) = lock(line).as_mut() {
+                    line.rows += rows;
+                }
+            }
+        }
+    }
+
+    fn finished(&self) {
+        match self {
+            Self::Bar(bar) => {
+                if let Some(bar) = lock(bar).take() {
+                    bar.finish_and_clear();
+                }
+            }
+            Self::Lines(line) => {
+                if let Some(Line { what, rows, since }) = lock(line).take() {
+                    // Where stderr is closed nobody watches.
+                    let _ = writeln!(std::io::stderr(), "{what}: {rows} rows in {:.1} s", since.elapsed().as_secs_f64());
+                }
+            }
+        }
+    }
+}
+
+fn style(known: bool) -> ProgressStyle {
+    let template = if known {
+        "{msg:32!} {bar:30} {human_pos:>12} of {human_len} rows  {per_sec}  {eta} left"
+    } else {
+        "{msg:32!} {spinner} {human_pos:>12} rows  {per_sec}"
+    };
+    // A faulty template would be found by the test below; the default style still shows progress.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use caim_connectors::Progress;
+    use indicatif::ProgressStyle;
+
+    use super::{Shown, lock};
+
+    #[test]
+    fn rows_add_up_until_a_table_is_finished() {
+        let shown = Shown::Lines(std::sync::Mutex::default());
+        shown.started("omop.person", Some(10));
+        shown.advanced(3);
+        shown.advanced(4);
+        let Shown::Lines(line) = &shown else { unreachable!() };
+        assert_eq!(lock(line).as_ref().unwrap().rows, 7);
+        shown.finished();
+        assert!(lock(line).is_none());
+    }
+
+    #[test]
+    fn the_templates_of_the_bars_are_sound() {
+        for known in ["{msg:32!} {bar:30} {human_pos:>12} of {human_len} rows  {per_sec}  {eta} left", "{spinner}"] {
+            assert!(ProgressStyle::with_template(known).is_ok());
+        }
+    }
+}

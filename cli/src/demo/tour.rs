@@ -1,0 +1,174 @@
+//! What `caim demo` prints: hospitals, questions with their answers, a refusal, and where to connect.
+//!
+//! It fits 100 columns. Questions go the way of any analyst's: through the Flight SQL door.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use caim_connectors::Quiet;
+
+use super::cluster::{Cluster, ClusterOptions, Ports};
+use super::cookbook::{Recipe, recipes};
+use super::federation::{self, PASSWORD, PROJECT, Ready, USER};
+use super::person::Plan;
+use super::population::Population;
+use crate::commands::asking::{Asking, Whom};
+use crate::exit::{self, Exit};
+use crate::output::{Alignment, Table};
+
+/// Width of the rules between parts.
+const WIDTH: usize = 100;
+
+/// What is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Tour {
+    /// Which hospitals.
+    pub plan: Plan,
+    /// Whether it goes on until it is told to stop.
+    pub stay: Stay,
+}
+
+/// What happens after the questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// The demo ends; its ports are any free ones.
+    Once,
+    /// It serves on the documented ports.
+    UntilStopped,
+}
+
+/// Runs the demo in a folder. With [`Stay::UntilStopped`] it ends by being dropped.
+///
+/// # Errors
+/// When files cannot be written, a port is taken, or a question is not answered as it should be.
+pub async fn run(tour: Tour, dir: &Path, out: &mut (dyn Write + Send)) -> Result<()> {
+    writeln!(out, "Caim demo: three hospitals, their nodes and a hub in one process. Nobody in it exists.")?;
+    writeln!(out, "Folder {}\n", dir.display())?;
+    let ready = hospitals(tour.plan, dir, out).await?;
+    let ports = match tour.stay {
+        Stay::Once => Ports::Ephemeral,
+        Stay::UntilStopped => Ports::Configured,
+    };
+    let nodes = ready.into_iter().map(|ready| ready.dir).collect();
+    let options = ClusterOptions { hub: federation::hub(dir)?, nodes, ports };
+    let cluster = Cluster::start(&options).await.context("if another demo or hub is running, stop it first")?;
+    writeln!(out, "\nLinked to the hub at {}: {}", cluster.links(), cluster.linked().join(", "))?;
+    questions(&cluster, out).await?;
+    connect(&cluster, tour.stay, out)?;
+    match tour.stay {
+        Stay::Once => cluster.stop().await,
+        Stay::UntilStopped => std::future::pending().await,
+    }
+}
+
+/// Generates and takes in one hospital after the other, a line each.
+async fn hospitals(plan: Plan, dir: &Path, out: &mut (dyn Write + Send)) -> Result<Vec<Ready>> {
+    let population = Arc::new(Population::bundled()?);
+    let mut all = Vec::new();
+    for (position, hospital) in population.hospitals().iter().enumerate() {
+        let began = Instant::now();
+        write!(out, "  {:<7}{:<28}", hospital.name, hospital.title)?;
+        out.flush()?;
+        let (population, dir) = (Arc::clone(&population), dir.to_owned());
+        let made = move || federation::hospital(&population, plan, position, &dir, &Quiet);
+        let ready = tokio::task::spawn_blocking(made).await.context("a hospital could not be made")??;
+        writeln!(out, "{}", taken_in(&ready, began.elapsed()))?;
+        all.push(ready);
+    }
+    Ok(all)
+}
+
+fn taken_in(ready: &Ready, took: Duration) -> String {
+    let [dicom, omop] = &ready.reports;
+    if dicom.unchanged && omop.unchanged {
+        return format!("as before, epoch {}", omop.epoch);
+    }
+    let rows = |name: &str| {
+        let tables = dicom.tables.iter().chain(&omop.tables);
+        tables.filter(|table| table.name == name).map(|table| table.kept).sum::<u64>()
+    };
+    format!(
+        "{:>6} persons  {:>7} DICOM series  {:>7} OMOP records  {:>5.1} s",
+        rows("omop.person"),
+        rows("dicom.series"),
+        omop.kept(),
+        took.as_secs_f64()
+    )
+}
+
+async fn questions(cluster: &Cluster, out: &mut (dyn Write + Send)) -> Result<()> {
+    let mut asking = Asking::open(&analyst(cluster)).await?;
+    let recipes = recipes();
+    for (number, recipe) in (1..).zip(&recipes) {
+        announce(number, recipe, out)?;
+        let is_last = number == recipes.len();
+        match asking.ask(&recipe.sql).await {
+            Ok(answer) if !is_last => {
+                indented(&Table::of_batches(&answer.schema, &answer.batches)?.to_string(), out)?;
+                writeln!(out)?;
+                indented(&answer.summary.to_string(), out)?;
+            }
+            Ok(_) => anyhow::bail!("rows of patients were released: do not use this build"),
+            Err(error) if is_last && exit::code(&error) == Exit::Privacy => indented(&format!("{error:#}"), out)?,
+            Err(error) => return Err(error.context(recipe.asks.clone())),
+        }
+    }
+    Ok(())
+}
+
+fn announce(number: usize, recipe: &Recipe, out: &mut dyn Write) -> Result<()> {
+    let title = format!("── {number} ");
+    writeln!(out, "\n{title}{}", "─".repeat(WIDTH - title.chars().count()))?;
+    writeln!(out, "{}\n", recipe.asks)?;
+    indented(&recipe.sql, out)?;
+    Ok(writeln!(out)?)
+}
+
+fn indented(text: &str, out: &mut dyn Write) -> Result<()> {
+    for line in text.lines() {
+        writeln!(out, "    {line}")?;
+    }
+    Ok(())
+}
+
+fn analyst(cluster: &Cluster) -> Whom {
+    Whom {
+        hub: cluster.flight_url(),
+        node: None,
+        user: Some(USER.to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        project: Some(PROJECT.to_owned()),
+    }
+}
+
+/// Where to go on.
+fn connect(cluster: &Cluster, stay: Stay, out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "\n{}", "─".repeat(WIDTH))?;
+    if stay == Stay::Once {
+        return Ok(writeln!(out, "Done. Without --once the demo stays, and you can connect to it.")?);
+    }
+    let url = cluster.flight_url();
+    let mut table = Table::new(&[("Connect", Alignment::Left), ("", Alignment::Left)]);
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+    row("Flight SQL", format!("{url}   user {USER}, password {PASSWORD}, project {PROJECT}"));
+    row("command line", format!("caim sql --user {USER} --password {PASSWORD}"));
+    row("Python", "pip install adbc-driver-flightsql pyarrow pandas".to_owned());
+    write!(out, "{table}")?;
+    writeln!(out, "\n{}", python(&url))?;
+    Ok(writeln!(out, "Ctrl-C ends the demo.")?)
+}
+
+fn python(url: &str) -> String {
+    format!(
+        r#"    import adbc_driver_flightsql.dbapi as flightsql
+
+    hub = flightsql.connect("{url}", db_kwargs={{"username": "{USER}", "password": "{PASSWORD}"}})
+    with hub.cursor() as cursor:
+        cursor.execute("SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality")
+        print(cursor.fetch_arrow_table().to_pandas())
+"#
+    )
+}

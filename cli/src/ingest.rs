@@ -1,0 +1,21 @@
+//! Takes a source into a node's warehouse, with what the node's folder says: secret, identity, models.
+
+use std::path::Path;
+
+use anyhow::Result;
+use caim_connectors::{IngestOptions, Progress, Report};
+use caim_ontology::Models;
+use caim_warehouse::Warehouse;
+
+use crate::config::{NodeConfig, Overrides};
+use crate::setup;
+
+/// Ingests one source into the node of a folder.
+///
+/// # Errors
+/// When the folder is no node, or the source as a whole cannot be taken in. Rejected rows are no error.
+pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Report> {
+    let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, Models::bundled()?);
+    Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, options, progress)?)
+}

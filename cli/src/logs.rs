@@ -1,0 +1,37 @@
+//! Logs go to stderr, so that stdout holds data and nothing else.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// How much is logged when neither `CAIM_LOG` nor `RUST_LOG` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// What somebody at a terminal must know: warnings.
+    Quiet,
+    /// What a service tells its operator: when it listens, links and stops.
+    Service,
+}
+
+impl Verbosity {
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Quiet => "warn",
+            Self::Service => "warn,caim=info,caim_flight_server=info,caim_engine=info,caim_warehouse=info",
+        }
+    }
+}
+
+/// Starts logging; `CAIM_LOG` stands over `RUST_LOG`. A second call changes nothing.
+pub fn start(verbosity: Verbosity) {
+    let written = ["CAIM_LOG", "RUST_LOG"].iter().find_map(|name| std::env::var(name).ok());
+    let filter = written.and_then(|written| EnvFilter::try_new(written).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(verbosity.filter()));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    // It fails when a logger is set already: that one stays.
+    let _ = logs.try_init();
+}

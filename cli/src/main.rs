@@ -1,0 +1,24 @@
+//! The `caim` program: read the command line, do it, end with the right code. All else is in the library.
+
+use std::process::ExitCode;
+
+use caim::commands::{Cli, Command, audit, batches, check, demo, hub, ingest, init, node, sql, verify};
+use caim::{exit, logs};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(cli.command.verbosity());
+    exit::finish(match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Ingest(args) => ingest::run(args),
+        Command::Batches(args) => batches::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Node(args) => node::run(args),
+        Command::Hub(args) => hub::run(args),
+        Command::Sql(args) => sql::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Audit(args) => audit::run(args),
+    })
+}

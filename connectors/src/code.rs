@@ -1,0 +1,203 @@
+//! Every reason why a source or a row of it does not come in, with a stable code and a cure.
+//!
+//! Each [`Code`] has a page in `docs/refusals`. `CAIM-I1..` stop an ingest before anything is committed,
+//! `CAIM-I2..` leave out one row, `CAIM-I3..` are warnings about rows that came in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $rule:literal, $fix:literal;)*) => {
+        /// The codes. An identifier never changes its meaning and is never used again.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $id)] $variant,)*
+        }
+
+        impl Code {
+            /// All codes, in the order of their identifiers.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// The stable identifier, for example `CAIM-I101`.
+            #[must_use]
+            pub fn id(self) -> &'static str {
+                match self { $(Code::$variant => $id,)* }
+            }
+
+            /// A short stable name, for example `not_found`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// The rule, in one sentence.
+            #[must_use]
+            pub fn rule(self) -> &'static str {
+                match self { $(Code::$variant => $rule,)* }
+            }
+
+            /// What usually helps.
+            #[must_use]
+            pub fn fix(self) -> &'static str {
+                match self { $(Code::$variant => $fix,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The path leads nowhere.
+    NotFound = "CAIM-I101", "not_found",
+        "a source must exist",
+        "check the path, and that its disk is mounted";
+    /// The operating system refuses to read it.
+    Unreadable = "CAIM-I102", "unreadable",
+        "every file of a source must be readable",
+        "give the user who runs Caim permission to read it, or check the disk";
+    /// A device, a pipe or a socket.
+    NotRegular = "CAIM-I103", "not_regular",
+        "only regular files, folders and zips of them are read",
+        "copy what it holds into a file and name that";
+    /// A folder or zip without a file that could be read.
+    NothingFound = "CAIM-I104", "nothing_found",
+        "a source must hold at least one CSV or Parquet file",
+        "check that the folder is mounted and complete; --allow-empty says that it is meant to be empty";
+    /// A source that had rows has none now.
+    WouldEmpty = "CAIM-I105", "would_empty",
+        "a source without rows does not replace one with rows",
+        "check that the source is complete; --allow-empty says that it is meant to be empty";
+    /// No connector knows what it is.
+    UnknownFormat = "CAIM-I106", "unknown_format",
+        "a source is a table with a SeriesInstanceUID column, or files named as OMOP tables",
+        "rename the files or columns, or say what the source is with --format";
+    /// A zip that cannot be read.
+    DamagedZip = "CAIM-I107", "damaged_zip",
+        "a zip must be whole, without a password, stored or deflated",
+        "copy or pack it again; `unzip -t` shows the fault";
+    /// A zip that inflates beyond reason.
+    ZipLimit = "CAIM-I108", "zip_limit",
+        "a zip holds at most 100,000 files and inflates at most 200 times, or to 64 MiB",
+        "unpack it and ingest the folder, if you trust it";
+    /// A Parquet file that cannot be read.
+    DamagedParquet = "CAIM-I109", "damaged_parquet",
+        "a Parquet file must be whole and well formed",
+        "write or copy the file again";
+    /// A CSV file that is not text, or has no header.
+    DamagedText = "CAIM-I110", "damaged_text",
+        "a CSV file is text in UTF-8 or Latin-1 and begins with a line of column names",
+        "write the file again as UTF-8 with a header line";
+    /// A required column is not there.
+    MissingColumn = "CAIM-I111", "missing_column",
+        "key columns and the column that names the patient must be there",
+        "add the column, or check the spelling in the header";
+    /// One table in two files.
+    TableTwice = "CAIM-I112", "table_twice",
+        "a table is one file, or one folder named as the table with its parts",
+        "leave one of the files, or put the parts into a folder named as the table";
+    /// The source was written to while it was read.
+    Changed = "CAIM-I113", "changed",
+        "a source must not change while it is read",
+        "wait until its writer is done, then run the command again";
+    /// An option that does not fit the source.
+    Option = "CAIM-I114", "option",
+        "options must fit the source",
+        "run the command again without the option, or with another value";
+    /// The identity section or its linkage table cannot be used.
+    Identity = "CAIM-I115", "identity",
+        "the [identity] section and its linkage table must be complete and readable",
+        "correct node.toml or the linkage table";
+    /// The secret file cannot be used.
+    Secret = "CAIM-I116", "secret",
+        "the node's secret is a file of 64 hex digits that only its owner can read",
+        "restore the secret file from a backup and set its mode to 0600";
+    /// The warehouse said no.
+    Warehouse = "CAIM-I117", "warehouse",
+        "the warehouse must be whole, writable, and free of other writers",
+        "see the reason; the last epoch still answers";
+    /// The data model has no such table.
+    Model = "CAIM-I118", "model",
+        "the data models of the node must have the tables that a connector fills",
+        "use the bundled data models, or ones that extend them";
+
+    /// A row with too few or too many fields.
+    FieldCount = "CAIM-I201", "field_count",
+        "a row has as many fields as the header has columns",
+        "correct the line: a delimiter is missing, or a field that holds one is not quoted";
+    /// A quote that is never closed.
+    UnclosedQuote = "CAIM-I202", "unclosed_quote",
+        "a quoted field ends with a quote",
+        "close the quote, or double quotes that are part of a text";
+    /// A row beyond any reason.
+    RowTooLong = "CAIM-I203", "row_too_long",
+        "a row has at most 16 MiB",
+        "look for a quote that is not closed on that line";
+    /// A key that is empty or cannot be read.
+    BadKey = "CAIM-I204", "bad_key",
+        "key columns have a value of their type in every row",
+        "correct or remove the row";
+    /// A row with a key that is there with other values.
+    Conflict = "CAIM-I205", "conflict",
+        "one key has one row; the first one stays",
+        "find out which row is right and remove the other from its source";
+
+    /// Values that could not be read became NULL.
+    UnreadableValue = "CAIM-I301", "unreadable_value",
+        "a value that its column's type cannot hold is read as NULL",
+        "correct the values in the source, if they matter";
+    /// Rows without a patient.
+    NoPatient = "CAIM-I302", "no_patient",
+        "a row without a patient is kept, and counted in no patient measure",
+        "add the missing PatientID in the source";
+    /// Rows whose person is not in PERSON.
+    Orphan = "CAIM-I303", "orphan",
+        "a record whose person_id is not in PERSON belongs to a patient of its own",
+        "add the persons to the PERSON table";
+    /// Rows with more, but empty, fields than columns.
+    SurplusFields = "CAIM-I304", "surplus_fields",
+        "empty fields beyond the last column are dropped",
+        "add the missing column names to the header, or remove the delimiters";
+    /// Text that is not UTF-8.
+    Encoding = "CAIM-I305", "encoding",
+        "text that is not UTF-8 is read as Latin-1 (Windows-1252)",
+        "write the file in UTF-8";
+    /// One study under several patients.
+    SharedStudy = "CAIM-I306", "shared_study",
+        "a study that occurs under two patients is one study of each",
+        "correct the PatientID of these series, or link the identifiers in the linkage table";
+    /// Rows that are there already.
+    Duplicate = "CAIM-I307", "duplicate",
+        "a row that is there already, with the same values, is left out",
+        "nothing to do";
+    /// Several persons with one source value.
+    SharedPerson = "CAIM-I308", "shared_person",
+        "persons with the same person_source_value are one patient",
+        "set omop_column = \"person_id\" in [identity] if the values do not name patients";
+    /// Rows without a collection.
+    NoCollection = "CAIM-I309", "no_collection",
+        "a row whose collection column is empty belongs to no collection",
+        "fill the column, or name one collection with --collection";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_in_order_and_none_is_used_twice() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].id() < pair[1].id()));
+    }
+
+    #[test]
+    fn every_code_has_a_name_a_rule_and_a_fix() {
+        for code in Code::ALL {
+            assert!(!code.name().is_empty() && code.rule().len() > 10 && code.fix().len() > 5, "{code}");
+        }
+    }
+}

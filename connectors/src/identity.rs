@@ -1,0 +1,90 @@
+//! Whose record it is: the `[identity]` section of node.toml, and pseudonyms made by it.
+//!
+//! One person has many numbers: a PatientID in the archive, a source value in OMOP. The section says which are
+//! the same person's, so that the records meet in one pseudonym. Clear identifiers stop here.
+
+mod linkage;
+mod pseudonym;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use pseudonym::{Pseudonym, Pseudonyms};
+
+/// The `[identity]` section: which identifiers name the same person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// Who issued identifiers that come without an issuer: DICOM PatientID, OMOP person_source_value.
+    pub issuer: String,
+    /// Other names of issuers: alias to issuer.
+    pub issuer_aliases: BTreeMap<String, String>,
+    /// The column of PERSON that holds the identifier of the default issuer.
+    pub omop_column: OmopColumn,
+    /// A CSV file whose lines `issuer,id,issuer,id` say that two identifiers are one person's.
+    pub linkage: Option<PathBuf>,
+}
+
+/// Which column of PERSON names the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OmopColumn {
+    /// `person_source_value`, under the default issuer, so that a person meets its DICOM PatientID. Persons
+    /// without one are named by person_id.
+    #[default]
+    PersonSourceValue,
+    /// `person_id`, as an identifier that means something only inside its collection.
+    PersonId,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            issuer: "local".to_owned(),
+            issuer_aliases: BTreeMap::new(),
+            omop_column: OmopColumn::default(),
+            linkage: None,
+        }
+    }
+}
+
+impl Identity {
+    /// The issuer that `name` means: itself, unless it is an alias. Aliases of aliases are followed.
+    #[must_use]
+    pub fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
+        let mut issuer = name.trim();
+        // As many steps as there are aliases: a circle of them ends as well.
+        for _ in 0..self.issuer_aliases.len() {
+            match self.issuer_aliases.get(issuer) {
+                Some(next) => issuer = next.trim(),
+                None => break,
+            }
+        }
+        issuer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_leads_to_its_issuer_and_a_circle_ends() {
+        let aliases = [("pacs", "local"), ("old-pacs", "pacs"), ("a", "b"), ("b", "a")];
+        let issuer_aliases = aliases.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+        let identity = Identity { issuer_aliases, ..Identity::default() };
+        assert_eq!(identity.resolve(" old-pacs "), "local");
+        assert_eq!(identity.resolve("elsewhere"), "elsewhere");
+        assert!(["a", "b"].contains(&identity.resolve("a")));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error() {
+        let text = r#"{"issuer": "x", "omop_colum": "person_id"}"#;
+        assert!(serde_json::from_str::<Identity>(text).unwrap_err().to_string().contains("omop_colum"));
+        let identity: Identity = serde_json::from_str(r#"{"omop_column": "person_id"}"#).unwrap();
+        assert_eq!((identity.omop_column, identity.issuer.as_str()), (OmopColumn::PersonId, "local"));
+    }
+}

@@ -1,0 +1,217 @@
+//! One ingest, from a path to an epoch: what is new is committed at once, what is known is left alone.
+//!
+//! A source has an identity (path, connector, collection) and a content. The same content again changes nothing;
+//! other content takes the place of the old in one commit; another source is added. Until the commit is
+//! published, readers see the old epoch.
+
+use std::path::Path;
+
+use caim_ontology::Models;
+use caim_warehouse::{Batch, Commit, Epoch, NewBatch, Warehouse};
+
+use crate::detect::Plan;
+use crate::identity::{Identity, Pseudonyms};
+use crate::report::Report;
+use crate::source::Source;
+use crate::tally::Tally;
+use crate::target::Target;
+use crate::{Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, dicom_table, omop};
+
+/// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
+const READING: u32 = 1;
+
+/// What connectors need besides the source.
+pub(crate) struct Context<'c> {
+    pub(crate) models: &'c Models,
+    pub(crate) secret: &'c Secret,
+    pub(crate) pseudonyms: &'c Pseudonyms,
+    pub(crate) collection: &'c Collection,
+    /// Rows of each table, at most.
+    pub(crate) limit: u64,
+    pub(crate) progress: &'c dyn Progress,
+}
+
+/// Reads `source` and commits its rows as one batch of a new epoch.
+///
+/// # Errors
+/// Every [`Error`] means that nothing was committed and the last epoch still answers. Rows that cannot come in
+/// are no error: the [`Report`] names them.
+pub fn ingest(
+    warehouse: &Warehouse,
+    models: &Models,
+    identity: &Identity,
+    secret: &Secret,
+    source: &Path,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let source = Source::open(source)?;
+    let pseudonyms = Pseudonyms::new(secret, identity)?;
+    let current = warehouse.current()?;
+    let mut tally = Tally::default();
+    tally.skipped.extend(source.skipped.iter().cloned());
+    let plan = plan(&source, models, options, &current, &mut tally)?;
+    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms)?)?;
+    if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
+        return Ok(unchanged(&source, &batch, &current));
+    }
+    let context = Context {
+        models,
+        secret,
+        pseudonyms: &pseudonyms,
+        collection: &options.collection,
+        limit: options.sample.unwrap_or(u64::MAX),
+        progress,
+    };
+    Ingest { source: &source, plan: &plan, batch, options, context: &context }.run(warehouse, current, tally)
+}
+
+/// One ingest that is not known to be superfluous.
+struct Ingest<'i> {
+    source: &'i Source,
+    plan: &'i Plan<'i>,
+    batch: NewBatch,
+    options: &'i IngestOptions,
+    context: &'i Context<'i>,
+}
+
+impl Ingest<'_> {
+    fn run(self, warehouse: &Warehouse, current: Epoch, mut tally: Tally) -> Result<Report> {
+        let (mut target, base) = self.begin(warehouse, current)?;
+        let old = known(&base, &self.batch);
+        if let Some(old) = old.filter(|old| old.content == self.batch.content && self.options.commits()) {
+            tracing::debug!(batch = %old.id, "another process has committed the same content meanwhile");
+            return Ok(unchanged(self.source, &self.batch, &base));
+        }
+        if let (Target::Commit(commit), Some(old)) = (&mut target, old) {
+            commit.remove_batch(&old.id);
+        }
+        self.read(&mut target, &base, old, &mut tally)?;
+        self.source.check_unchanged()?;
+        self.check_rows(old, &tally)?;
+        let (number, epoch) = match target {
+            Target::Commit(commit) => {
+                let number = commit.batch().0;
+                (Some(number), commit.publish()?)
+            }
+            Target::Nowhere => (None, base),
+        };
+        Ok(report(self.source, &self.batch, number, &epoch, tally))
+    }
+
+    /// Takes the writer's lock, unless nothing will be written. The epoch read under the lock is the one that counts.
+    fn begin(&self, warehouse: &Warehouse, current: Epoch) -> Result<(Target, Epoch)> {
+        if !self.options.commits() {
+            return Ok((Target::Nowhere, current));
+        }
+        let mut commit: Commit = warehouse.begin(self.batch.clone())?;
+        commit.secret(&self.context.secret.id())?;
+        let base = commit.base().clone();
+        Ok((Target::Commit(commit), base))
+    }
+
+    fn read(&self, target: &mut Target, base: &Epoch, old: Option<&Batch>, tally: &mut Tally) -> Result<()> {
+        match self.plan {
+            Plan::DicomTable(members) => {
+                dicom_table::ingest(self.context, members, target, base, old.map(|old| &old.id), tally)
+            }
+            Plan::Omop(files) => omop::ingest(self.context, files, target, tally),
+        }
+    }
+
+    /// A source that has lost all its rows is more often a disk that is not mounted than a decision.
+    fn check_rows(&self, old: Option<&Batch>, tally: &Tally) -> Result<()> {
+        let had_rows = old.is_some_and(|old| {
+            old.rows.iter().any(|(table, rows)| *rows > 0 && table.table != dicom_table::STUDY)
+        });
+        let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates > 0);
+        if had_rows && !has_rows && !self.options.allow_empty {
+            let reason = "no row of it came in, but the last time it had rows";
+            return Err(Error::new(Code::WouldEmpty, self.source.path.display(), reason));
+        }
+        Ok(())
+    }
+}
+
+fn plan<'m>(
+    source: &Source,
+    models: &'m Models,
+    options: &IngestOptions,
+    current: &Epoch,
+    tally: &mut Tally,
+) -> Result<Plan<'m>> {
+    if source.members.is_empty() {
+        return plan_for_nothing(source, options, current);
+    }
+    let (plan, skipped) = Plan::new(source, models, options.format)?;
+    tally.skipped.extend(skipped);
+    Ok(plan)
+}
+
+/// A source without files is what it was the last time, if the operator says that it may be empty.
+fn plan_for_nothing<'m>(source: &Source, options: &IngestOptions, current: &Epoch) -> Result<Plan<'m>> {
+    let formats = [Format::DicomTable, Format::Omop].into_iter();
+    let mut before = formats.filter(|format| {
+        let asked = [Format::Auto, *format].contains(&options.format);
+        let identity = identity_of(source, *format, &options.collection);
+        asked && current.batches().iter().any(|batch| batch.source == identity)
+    });
+    let known = before.next().and_then(Plan::nothing);
+    match known {
+        Some(plan) if options.allow_empty => Ok(plan),
+        Some(_) => Err(Error::new(Code::WouldEmpty, source.path.display(), "it holds no CSV or Parquet file any more")),
+        None => {
+            let reason = format!("it holds no CSV or Parquet file, and {} others", source.skipped.len());
+            Err(Error::new(Code::NothingFound, source.path.display(), reason))
+        }
+    }
+}
+
+fn new_batch(source: &Source, format: Format, options: &IngestOptions, recipe: &str) -> Result<NewBatch> {
+    Ok(NewBatch {
+        source: identity_of(source, format, &options.collection),
+        content: source.digest(recipe)?,
+        collection: options.collection.id().map(str::to_owned),
+        format: format.name().to_owned(),
+    })
+}
+
+/// Path, connector and collection, as a JSON array: no two sources have the same text.
+fn identity_of(source: &Source, format: Format, collection: &Collection) -> String {
+    let collection = match collection {
+        Collection::Column(name) => ("column", name.as_str()),
+        Collection::Id(_) | Collection::Default => ("id", collection.id().unwrap_or_default()),
+    };
+    serde_json::json!([source.path.to_string_lossy(), format.name(), collection]).to_string()
+}
+
+/// All that decides, besides the bytes of a source, what its rows become.
+fn recipe(models: &Models, pseudonyms: &Pseudonyms) -> Result<String> {
+    Ok(serde_json::json!([READING, models.version(), pseudonyms.fingerprint()?]).to_string())
+}
+
+fn known<'e>(epoch: &'e Epoch, batch: &NewBatch) -> Option<&'e Batch> {
+    epoch.batches().iter().find(|old| old.source == batch.source)
+}
+
+fn unchanged(source: &Source, batch: &NewBatch, epoch: &Epoch) -> Report {
+    let number = known(epoch, batch).map(|old| old.id.0);
+    Report { unchanged: true, ..report(source, batch, number, epoch, Tally::default()) }
+}
+
+fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, tally: Tally) -> Report {
+    let warnings = tally.warnings();
+    Report {
+        source: source.path.to_string_lossy().into_owned(),
+        format: batch.format.clone(),
+        collection: batch.collection.clone(),
+        batch: number,
+        epoch: epoch.number(),
+        unchanged: false,
+        tables: tally.tables,
+        rejects: tally.rejects,
+        skipped: tally.skipped,
+        left_out: tally.left_out,
+        warnings,
+    }
+}

@@ -1,0 +1,74 @@
+//! How data *enters*: files of a hospital become rows of the warehouse, as one batch of one epoch.
+//!
+//! ```text
+//! path -> source      files of a folder or zip, bounded, with reasons for what is not read
+//!      -> detect      which connector: dicom-table, omop
+//!      -> rows        batches of untyped columns with line numbers, from text or Parquet
+//!      -> intake      columns matched to the model, values read, rows without keys rejected
+//!      -> connector   patients by [identity], duplicates, studies derived from series
+//!      -> landing     stored columns, `_patient`, `_row`
+//!      -> commit      all tables at once; the same content again is no change
+//! ```
+//!
+//! Promises: `read = kept + duplicates + rejected` for every table; whatever is not kept is named with file, line
+//! and reason; no clear identifier of a patient is stored beside its records or written to a log; any bad input is
+//! an [`Error`] with a [`Code`], and then nothing is committed. This crate never sees the query engine.
+//!
+//! ```
+//! use caim_connectors::{Identity, IngestOptions, Quiet, Secret, ingest};
+//! use caim_ontology::Models;
+//! use caim_warehouse::{TableName, Warehouse};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let dir = folder.path();
+//! let series = dir.join("series.csv");
+//! std::fs::write(&series, "PatientID,StudyInstanceUID,SeriesInstanceUID,Modality\nP1,1.2,1.2.1,CT\nP1,1.2,1.2.2,SEG\n")?;
+//!
+//! let warehouse = Warehouse::create(dir)?;
+//! let secret = Secret::load_or_create(&dir.join("secret"))?;
+//! let (models, identity, options) = (Models::bundled()?, Identity::default(), IngestOptions::default());
+//! let report = ingest(&warehouse, &models, &identity, &secret, &series, &options, &Quiet)?;
+//! assert_eq!((report.format.as_str(), report.kept()), ("dicom-table", 2));
+//! assert_eq!(warehouse.current()?.rows(&TableName::new("dicom", "study")), 1);
+//!
+//! let again = ingest(&warehouse, &models, &identity, &secret, &series, &options, &Quiet)?;
+//! assert!(again.unchanged);
+//! # Ok(())
+//! # }
+//! ```
+
+mod code;
+mod error;
+mod identity;
+mod options;
+mod progress;
+pub mod report;
+mod secret;
+
+mod detect;
+mod ingest;
+mod source;
+
+mod intake;
+mod mapping;
+mod rows;
+mod values;
+
+mod dicom_table;
+mod omop;
+
+mod landing;
+mod row_key;
+mod stored;
+mod tally;
+mod target;
+
+pub use code::Code;
+pub use error::{Error, Result};
+pub use identity::{Identity, OmopColumn};
+pub use ingest::ingest;
+pub use options::{Collection, Format, IngestOptions};
+pub use progress::{Progress, Quiet};
+pub use report::Report;
+pub use secret::Secret;

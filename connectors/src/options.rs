@@ -1,0 +1,93 @@
+//! What an operator says about a source.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How a source is ingested.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IngestOptions {
+    /// Which connector reads it.
+    pub format: Format,
+    /// To which collection its records belong.
+    pub collection: Collection,
+    /// Read and report, commit nothing.
+    pub dry_run: bool,
+    /// Read the first so many rows of each table and report, commit nothing.
+    pub sample: Option<u64>,
+    /// A source without rows may replace one with rows.
+    pub allow_empty: bool,
+}
+
+/// A connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Whichever fits what is there.
+    #[default]
+    Auto,
+    /// A table with a row a series whose columns are DICOM keywords.
+    DicomTable,
+    /// The OMOP common data model, 5.3 or 5.4.
+    Omop,
+}
+
+/// The collection of the records of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Collection {
+    /// All records belong to this one.
+    Id(String),
+    /// This column of the source names it, row by row.
+    Column(String),
+    /// The node's one collection, called `default`.
+    #[default]
+    Default,
+}
+
+impl IngestOptions {
+    /// Whether rows are committed.
+    pub(crate) fn commits(&self) -> bool {
+        !self.dry_run && self.sample.is_none()
+    }
+}
+
+impl Collection {
+    /// The one collection of all records; `None` when a column says it.
+    pub(crate) fn id(&self) -> Option<&str> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Column(_) => None,
+            Self::Default => Some("default"),
+        }
+    }
+}
+
+impl Format {
+    /// The name on the command line and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::DicomTable => "dicom-table",
+            Self::Omop => "omop",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Auto, Self::DicomTable, Self::Omop]
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or_else(|| format!("`{text}` is no format: write auto, dicom-table or omop"))
+    }
+}

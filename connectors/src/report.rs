@@ -1,0 +1,115 @@
+//! What came in, what did not, and why: for the operator alone, since it names files and lines.
+//!
+//! It holds no value of a record. Lists are bounded, their counts are not.
+
+mod display;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Code;
+
+/// The outcome of one ingest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The source, as an absolute path.
+    pub source: String,
+    /// The connector that read it: `dicom-table` or `omop`.
+    pub format: String,
+    /// The collection of the records; `None` when a column of the source says it.
+    pub collection: Option<String>,
+    /// The batch that holds the rows; `None` when nothing was committed.
+    pub batch: Option<u64>,
+    /// The epoch that answers now.
+    pub epoch: u64,
+    /// The source is the same as at its last ingest: nothing was done.
+    pub unchanged: bool,
+    /// Rows of every table, in the order in which they were read.
+    pub tables: Vec<TableReport>,
+    /// Rows that did not come in: the first of each table.
+    pub rejects: Vec<Reject>,
+    /// Files that were not read.
+    pub skipped: Vec<Skipped>,
+    /// Columns that the data model does not have.
+    pub left_out: Vec<LeftOut>,
+    /// What is doubtful about rows that came in.
+    pub warnings: Vec<Warning>,
+}
+
+/// Rows of one table. `read = kept + duplicates + rejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableReport {
+    /// Schema and table: `omop.person`.
+    pub name: String,
+    /// Rows in the source, without blank lines.
+    pub read: u64,
+    /// Rows that are in the warehouse now.
+    pub kept: u64,
+    /// Rows that were in the warehouse, or earlier in the source, with the same values.
+    pub duplicates: u64,
+    /// Rows that could not come in.
+    pub rejected: u64,
+}
+
+/// A row that did not come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// Schema and table.
+    pub table: String,
+    /// The file, by its path inside the source.
+    pub file: String,
+    /// Line of a text file, where its first is 1; row of a Parquet file, where its first is 1.
+    pub line: u64,
+    /// Which rule.
+    pub code: Code,
+    /// What is wrong with the row.
+    pub reason: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// A file that was not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Path inside the source.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A column that was not read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Schema and table.
+    pub table: String,
+    /// The column as its header spells it.
+    pub column: String,
+}
+
+/// Something doubtful about rows that came in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Which rule.
+    pub code: Code,
+    /// Schema and table.
+    pub table: String,
+    /// The column, where it is about one.
+    pub column: Option<String>,
+    /// How many rows or values.
+    pub count: u64,
+    /// The first lines or rows it is about, where they are known.
+    pub lines: Vec<u64>,
+}
+
+impl Report {
+    /// Whether rows did not come in, so that the operator should look: exit code 3 of the command line.
+    #[must_use]
+    pub fn has_rejects(&self) -> bool {
+        self.tables.iter().any(|table| table.rejected > 0)
+    }
+
+    /// Rows kept, over all tables.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.tables.iter().map(|table| table.kept).sum()
+    }
+}

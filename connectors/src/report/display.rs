@@ -1,0 +1,167 @@
+//! The report for a terminal: aligned columns first, then what wants attention.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Report, TableReport, Warning};
+use crate::error::printable;
+
+/// So many lines of a list are shown; the report as JSON has more.
+const SHOWN: usize = 20;
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({})", printable(&self.source), self.format)?;
+        match (self.unchanged, self.batch) {
+            (true, _) => return writeln!(f, "unchanged since its last ingest, epoch {}", self.epoch),
+            (false, Some(_)) => writeln!(f, "committed as epoch {}", self.epoch)?,
+            (false, None) => writeln!(f, "nothing was committed, epoch {} answers", self.epoch)?,
+        }
+        tables(f, &self.tables)?;
+        left_out(f, self)?;
+        list(f, "skipped files", &self.skipped, |s| format!("{}: {}", s.path, s.reason))?;
+        list(f, "warnings", &self.warnings, warning)?;
+        list(f, "rejected rows", &self.rejects, |r| {
+            format!("{} line {}: {}: {}; {}", r.file, r.line, r.code, r.reason, r.fix)
+        })
+    }
+}
+
+fn tables(f: &mut Formatter<'_>, tables: &[TableReport]) -> fmt::Result {
+    let header = ["table", "read", "kept", "duplicates", "rejected"].map(str::to_owned);
+    let rows = tables.iter().map(|t| {
+        let counts = [t.read, t.kept, t.duplicates, t.rejected].map(grouped);
+        let [read, kept, duplicates, rejected] = counts;
+        [t.name.clone(), read, kept, duplicates, rejected]
+    });
+    let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
+    let widths = rows.iter().fold([0; 5], |widths, row| {
+        let mut widths = widths;
+        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.len()));
+        widths
+    });
+    let [name, read, kept, duplicates, rejected] = widths;
+    for [a, b, c, d, e] in rows {
+        writeln!(f, "  {a:<name$}  {b:>read$}  {c:>kept$}  {d:>duplicates$}  {e:>rejected$}")?;
+    }
+    Ok(())
+}
+
+fn left_out(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
+    let mut by_table: Vec<(&str, Vec<&str>)> = Vec::new();
+    for column in &report.left_out {
+        match by_table.last_mut() {
+            Some((table, columns)) if *table == column.table => columns.push(&column.column),
+            _ => by_table.push((&column.table, vec![&column.column])),
+        }
+    }
+    list(f, "columns left out", &by_table, |(table, columns)| format!("{table}: {}", columns.join(", ")))
+}
+
+fn warning(warning: &Warning) -> String {
+    let column = warning.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
+    let lines: Vec<String> = warning.lines.iter().map(u64::to_string).collect();
+    let lines = if lines.is_empty() { String::new() } else { format!(" (lines {}...)", lines.join(", ")) };
+    let (table, code) = (&warning.table, warning.code);
+    format!("{table}{column}: {} times {code}: {}{lines}; {}", grouped(warning.count), code.rule(), code.fix())
+}
+
+fn list<T>(f: &mut Formatter<'_>, title: &str, items: &[T], line: impl Fn(&T) -> String) -> fmt::Result {
+    if items.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "{title}:")?;
+    for item in items.iter().take(SHOWN) {
+        writeln!(f, "  {}", printable(&line(item)).replace('\n', " "))?;
+    }
+    if items.len() > SHOWN {
+        writeln!(f, "  and {} more", items.len() - SHOWN)?;
+    }
+    Ok(())
+}
+
+/// `119986` as `119,986`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+    use crate::report::{LeftOut, Reject, Skipped};
+
+    fn report() -> Report {
+        let table = |name: &str, read, kept| TableReport {
+            name: name.to_owned(),
+            read,
+            kept,
+            duplicates: 0,
+            rejected: read - kept,
+        };
+        let column = |column: &str| LeftOut { table: "omop.person".into(), column: column.into() };
+        Report {
+            source: "/data/omop".into(),
+            format: "omop".into(),
+            collection: Some("c1".into()),
+            batch: Some(4),
+            epoch: 4,
+            unchanged: false,
+            tables: vec![table("omop.person", 1_234_567, 1_234_566), table("omop.death", 3, 3)],
+            rejects: vec![Reject {
+                table: "omop.person".into(),
+                file: "PERSON.csv".into(),
+                line: 17,
+                code: Code::FieldCount,
+                reason: "17 fields instead of 18".into(),
+                fix: Code::FieldCount.fix().into(),
+            }],
+            skipped: vec![Skipped { path: "__MACOSX/x".into(), reason: "junk".into() }],
+            left_out: vec![column("a"), column("b")],
+            warnings: vec![Warning {
+                code: Code::UnreadableValue,
+                table: "omop.person".into(),
+                column: Some("birth_datetime".into()),
+                count: 2,
+                lines: vec![5, 9],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_report_reads_as_an_aligned_table_with_what_wants_attention_below() {
+        let text = report().to_string();
+        for line in [
+            "committed as epoch 4",
+            "  table             read       kept  duplicates  rejected",
+            "  omop.person  1,234,567  1,234,566           0         1",
+            "  omop.death           3          3           0         0",
+            "  omop.person: a, b",
+            "  __MACOSX/x: junk",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line:?} in\n{text}");
+        }
+        assert!(text.contains("PERSON.csv line 17: CAIM-I201: 17 fields instead of 18"));
+        assert!(text.contains("omop.person.birth_datetime: 2 times CAIM-I301"));
+    }
+
+    #[test]
+    fn a_report_survives_json() {
+        let json = serde_json::to_string(&report()).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report());
+    }
+
+    #[test]
+    fn a_file_name_cannot_forge_a_line() {
+        let mut report = report();
+        report.skipped[0].path = "a\nrejected rows:".into();
+        assert_eq!(report.to_string().lines().filter(|line| *line == "rejected rows:").count(), 1);
+    }
+}

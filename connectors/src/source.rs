@@ -1,0 +1,290 @@
+//! A source on disk: a file, a folder or a zip, taken apart into the CSV and Parquet files in it.
+//!
+//! Only regular files are opened: a pipe would hang and a device has no end. What is not read is named with the
+//! reason. A zip is never unpacked to named files: each member goes to an unnamed temporary file while it is read.
+
+mod archive;
+mod folder;
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use crate::report::Skipped;
+use crate::{Code, Error, Result};
+use archive::Archive;
+
+/// What an ingest reads.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Absolute, without links.
+    pub(crate) path: PathBuf,
+    /// The readable files, in the order of their names.
+    pub(crate) members: Vec<Member>,
+    /// What is not read, and why.
+    pub(crate) skipped: Vec<Skipped>,
+    stamps: Vec<Stamp>,
+}
+
+/// One readable file of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Path inside the source, with `/` between folders.
+    pub(crate) name: String,
+    /// What is in it.
+    pub(crate) kind: Kind,
+    place: Place,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Lines of delimited text.
+    Text,
+    /// Parquet.
+    Parquet,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    File(PathBuf),
+    Zipped { archive: Arc<Archive>, index: usize },
+}
+
+/// A file on disk as it was when the source was opened.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    name: String,
+    path: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Source {
+    /// Takes a source apart; reads no rows.
+    ///
+    /// # Errors
+    /// When the path leads nowhere, is neither file nor folder, or is a damaged zip.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let found = fs::metadata(path).map_err(|e| Error::io(path, &e))?;
+        let path = path.canonicalize().map_err(|e| Error::io(path, &e))?;
+        if found.is_dir() {
+            return folder::open(path);
+        }
+        let mut file = open_regular(&path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stamps = vec![Stamp::of(name.clone(), path.clone())?];
+        match Content::of(&mut file, &name).map_err(|e| Error::io(&path, &e))? {
+            Content::Zip => {
+                let (members, skipped) = archive::open(&path)?;
+                Ok(Self { path, members, skipped, stamps })
+            }
+            Content::Table(kind) => {
+                let members = vec![Member { name, kind, place: Place::File(path.clone()) }];
+                Ok(Self { path, members, skipped: Vec::new(), stamps })
+            }
+        }
+    }
+
+    /// SHA-256 over `recipe` and the bytes of all files with their names, in hex. `recipe` is all else that
+    /// decides what the rows become, so that a changed setting reads the source again.
+    pub(crate) fn digest(&self, recipe: &str) -> Result<String> {
+        let mut digest = Sha256::new();
+        digest.update((recipe.len() as u64).to_le_bytes());
+        digest.update(recipe);
+        for stamp in &self.stamps {
+            digest.update((stamp.name.len() as u64).to_le_bytes());
+            digest.update(&stamp.name);
+            digest.update(sha256_of(&stamp.path).map_err(|e| Error::io(&stamp.path, &e))?);
+        }
+        Ok(hex::encode(digest.finalize()))
+    }
+
+    /// That no file was written to since the source was opened: what was hashed is what was read.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        for stamp in &self.stamps {
+            if Stamp::of(stamp.name.clone(), stamp.path.clone())? != *stamp {
+                return Err(Error::new(Code::Changed, stamp.path.display(), "it changed while it was read"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    /// Opens the member for reading at any position.
+    pub(crate) fn open(&self) -> Result<File> {
+        match &self.place {
+            Place::File(path) => open_regular(path),
+            Place::Zipped { archive, index } => archive.inflate(*index, &self.name),
+        }
+    }
+
+    /// The names that may say which table it is: the file's without its extension and, for a part of a table,
+    /// that of the folder it lies in.
+    pub(crate) fn table_names(&self) -> (&str, Option<&str>) {
+        let mut parts = self.name.rsplit('/');
+        let file = parts.next().unwrap_or_default();
+        (stem(file), parts.next().map(stem))
+    }
+}
+
+impl Stamp {
+    fn of(name: String, path: PathBuf) -> Result<Self> {
+        let found = fs::metadata(&path).map_err(|e| Error::io(&path, &e))?;
+        Ok(Self { name, bytes: found.len(), modified: found.modified().ok(), path })
+    }
+}
+
+/// What a single file is, by its first bytes and else by its name.
+enum Content {
+    Zip,
+    Table(Kind),
+}
+
+impl Content {
+    fn of(file: &mut File, name: &str) -> io::Result<Self> {
+        let mut magic = Vec::new();
+        file.take(4).read_to_end(&mut magic)?;
+        let extension = extension(name);
+        Ok(if magic == b"PK\x03\x04" || magic == b"PK\x05\x06" || extension == "zip" {
+            Self::Zip
+        } else if magic == b"PAR1" || kind_of(name) == Some(Kind::Parquet) {
+            Self::Table(Kind::Parquet)
+        } else {
+            Self::Table(Kind::Text)
+        })
+    }
+}
+
+/// Why a member of a folder or zip is not read, or its kind.
+fn classify(name: &str) -> std::result::Result<Kind, &'static str> {
+    let mut parts = name.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let is_file = parts.peek().is_none();
+        if part == "__MACOSX" || part.starts_with("._") {
+            return Err("left behind by macOS, not part of the source");
+        }
+        if part.starts_with('.') || (part.starts_with('_') && is_file) {
+            return Err("a hidden file");
+        }
+    }
+    match extension(name).as_str() {
+        "zip" => Err("a zip inside a source: ingest it by itself"),
+        "gz" | "bz2" | "xz" | "zst" | "7z" | "tar" => Err("compressed: unpack it first"),
+        _ => kind_of(name).ok_or("neither CSV nor Parquet"),
+    }
+}
+
+fn kind_of(name: &str) -> Option<Kind> {
+    match extension(name).as_str() {
+        "csv" | "tsv" | "txt" => Some(Kind::Text),
+        "parquet" | "parq" | "pq" => Some(Kind::Parquet),
+        _ => None,
+    }
+}
+
+fn extension(name: &str) -> String {
+    name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase()).unwrap_or_default()
+}
+
+/// `MEASUREMENT` of `MEASUREMENT.csv`, `part-0` of `part-0.snappy.parquet`.
+fn stem(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+fn open_regular(path: &Path) -> Result<File> {
+    let found = fs::metadata(path).map_err(|e| Error::io(path, &e))?;
+    if !found.is_file() {
+        return Err(Error::new(Code::NotRegular, path.display(), "it is a pipe, a device or a socket"));
+    }
+    File::open(path).map_err(|e| Error::io(path, &e))
+}
+
+fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let bytes = file.read(&mut block)?;
+        match block.get(..bytes) {
+            Some(read) if !read.is_empty() => digest.update(read),
+            _ => return Ok(digest.finalize().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(source: &Source) -> Vec<&str> {
+        source.members.iter().map(|m| m.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_folder_gives_its_tables_in_order_and_names_the_rest_with_reasons() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("b/__MACOSX")).unwrap();
+        for name in ["b/Z.csv", "a.PARQUET", "b/__MACOSX/x.csv", "._a.csv", "readme.md", "c.csv.gz", "_SUCCESS"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let source = Source::open(folder.path()).unwrap();
+        assert_eq!(names(&source), ["a.PARQUET", "b/Z.csv"]);
+        assert_eq!(source.skipped.len(), 5);
+        assert!(source.skipped.iter().all(|s| !s.reason.is_empty()));
+    }
+
+    #[test]
+    fn a_pipe_is_refused_without_opening_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("a.csv");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(Source::open(&pipe).unwrap_err().code(), Code::NotRegular);
+        assert_eq!(Source::open(Path::new("/dev/zero")).unwrap_err().code(), Code::NotRegular);
+        let source = Source::open(folder.path()).unwrap();
+        assert!(source.members.is_empty() && source.skipped.len() == 1, "in a folder it is skipped");
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_named() {
+        let error = Source::open(Path::new("/nowhere/at/all")).unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+        assert!(error.to_string().contains("/nowhere/at/all"));
+    }
+
+    #[test]
+    fn the_digest_depends_on_bytes_names_and_recipe_and_on_nothing_else() {
+        let digest = |files: &[(&str, &str)], recipe: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                fs::write(folder.path().join(name), text).unwrap();
+            }
+            Source::open(folder.path()).unwrap().digest(recipe).unwrap()
+        };
+        let known = digest(&[("a.csv", "1"), ("b.csv", "2")], "r");
+        assert_eq!(digest(&[("b.csv", "2"), ("a.csv", "1"), ("notes.md", "x")], "r"), known);
+        for (files, recipe) in [
+            ([("a.csv", "2"), ("b.csv", "1")], "r"),
+            ([("a.csv", "1"), ("c.csv", "2")], "r"),
+            ([("a.csv", "1"), ("b.csv", "2")], "s"),
+        ] {
+            assert_ne!(digest(&files, recipe), known);
+        }
+    }
+
+    #[test]
+    fn a_file_that_grows_while_it_is_read_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, "a\n1\n").unwrap();
+        let source = Source::open(&path).unwrap();
+        source.check_unchanged().unwrap();
+        fs::write(&path, "a\n1\n2\n").unwrap();
+        assert_eq!(source.check_unchanged().unwrap_err().code(), Code::Changed);
+    }
+}

@@ -1,0 +1,122 @@
+//! Counting while rows go by: the making of a [`Report`].
+
+use std::collections::BTreeMap;
+
+use crate::Code;
+use crate::report::{LeftOut, Reject, Skipped, TableReport, Warning};
+
+/// So many rejected rows are listed for each table; all are counted.
+const LISTED_REJECTS: u64 = 100;
+/// So many lines are listed for each warning.
+const LISTED_LINES: usize = 10;
+
+/// Everything that a report says about rows, files and columns.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) tables: Vec<TableReport>,
+    pub(crate) rejects: Vec<Reject>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) left_out: Vec<LeftOut>,
+    warnings: BTreeMap<(String, Code, Option<String>), (u64, Vec<u64>)>,
+}
+
+/// What is wrong with one row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) line: u64,
+    pub(crate) code: Code,
+    pub(crate) reason: String,
+}
+
+impl Tally {
+    /// Begins a table; counts follow for it until the next.
+    pub(crate) fn table(&mut self, name: &str) {
+        let name = name.to_owned();
+        self.tables.push(TableReport { name, read: 0, kept: 0, duplicates: 0, rejected: 0 });
+    }
+
+    /// Rows that the source has.
+    pub(crate) fn read(&mut self, rows: u64) {
+        self.count(|table| table.read += rows);
+    }
+
+    /// Rows that came in.
+    pub(crate) fn kept(&mut self, rows: u64) {
+        self.count(|table| table.kept += rows);
+    }
+
+    /// A row that is there already.
+    pub(crate) fn duplicate(&mut self, line: u64) {
+        self.count(|table| table.duplicates += 1);
+        self.warn(Code::Duplicate, None, 1, &[line]);
+    }
+
+    /// A row of `file` that does not come in.
+    pub(crate) fn reject(&mut self, file: &str, fault: Fault) {
+        let Some(table) = self.tables.last_mut() else { return };
+        table.rejected += 1;
+        if table.rejected <= LISTED_REJECTS {
+            let Fault { line, code, reason } = fault;
+            let (table, file, fix) = (table.name.clone(), file.to_owned(), code.fix().to_owned());
+            self.rejects.push(Reject { table, file, line, code, reason, fix });
+        }
+    }
+
+    /// Something doubtful about the present table, `count` times.
+    pub(crate) fn warn(&mut self, code: Code, column: Option<&str>, count: u64, lines: &[u64]) {
+        let Some(table) = self.tables.last() else { return };
+        let key = (table.name.clone(), code, column.map(str::to_owned));
+        if count > 0 {
+            let (total, listed) = self.warnings.entry(key).or_default();
+            *total += count;
+            listed.extend(lines.iter().take(LISTED_LINES.saturating_sub(listed.len())));
+        }
+    }
+
+    /// A column of the present table that is not read.
+    pub(crate) fn left_out(&mut self, column: &str) {
+        let Some(table) = self.tables.last() else { return };
+        let column = LeftOut { table: table.name.clone(), column: column.to_owned() };
+        if !self.left_out.contains(&column) {
+            self.left_out.push(column);
+        }
+    }
+
+    /// The warnings, by table and code.
+    pub(crate) fn warnings(&self) -> Vec<Warning> {
+        let warnings = self.warnings.iter();
+        warnings
+            .map(|((table, code, column), (count, lines))| Warning {
+                code: *code,
+                table: table.clone(),
+                column: column.clone(),
+                count: *count,
+                lines: lines.clone(),
+            })
+            .collect()
+    }
+
+    fn count(&mut self, add: impl FnOnce(&mut TableReport)) {
+        if let Some(table) = self.tables.last_mut() {
+            add(table);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_bounded_and_counts_are_not() {
+        let mut tally = Tally::default();
+        tally.table("omop.person");
+        for line in 1..=1000 {
+            tally.reject("a.csv", Fault { line, code: Code::BadKey, reason: "x".into() });
+            tally.warn(Code::UnreadableValue, Some("x"), 2, &[line]);
+        }
+        assert_eq!((tally.tables[0].rejected, tally.rejects.len()), (1000, 100));
+        let warnings = tally.warnings();
+        assert_eq!((warnings[0].count, warnings[0].lines.len()), (2000, 10));
+    }
+}

@@ -1,0 +1,58 @@
+//! Where rows go: into a commit, or nowhere when an operator only wants to know what would come in.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use caim_warehouse::{Commit, TableName, TableWriter};
+
+use crate::Result;
+use crate::identity::Pseudonym;
+
+/// The receiver of an ingest.
+pub(crate) enum Target {
+    /// The next epoch.
+    Commit(Commit),
+    /// A dry run.
+    Nowhere,
+}
+
+/// The receiver of one table.
+pub(crate) enum Writer {
+    /// A table of the next epoch.
+    Table(TableWriter),
+    /// A dry run.
+    Nowhere,
+}
+
+impl Target {
+    /// The ordinal of a patient. In a dry run nobody is numbered.
+    pub(crate) fn ordinal(&mut self, pseudonym: &Pseudonym) -> Result<u32> {
+        match self {
+            Self::Commit(commit) => Ok(commit.ordinals()?.ordinal(&pseudonym.0)),
+            Self::Nowhere => Ok(0),
+        }
+    }
+
+    /// Starts a table. It is in the next epoch even if no rows follow.
+    pub(crate) fn writer(&mut self, table: &TableName, schema: SchemaRef) -> Result<Writer> {
+        match self {
+            Self::Commit(commit) => Ok(Writer::Table(commit.writer(table.clone(), schema)?)),
+            Self::Nowhere => Ok(Writer::Nowhere),
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        match self {
+            Self::Table(writer) => Ok(writer.write(rows)?),
+            Self::Nowhere => Ok(()),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<()> {
+        match self {
+            Self::Table(writer) => Ok(writer.finish().map(|_| ())?),
+            Self::Nowhere => Ok(()),
+        }
+    }
+}

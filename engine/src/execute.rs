@@ -1,0 +1,97 @@
+//! A private query computed over one epoch, afresh from the closed form: nothing that came over the wire is executed.
+//!
+//! For published data DataFusion aggregates exactly ([`exact`]). Otherwise it filters, joins and sorts by patient, and
+//! [`walk`] turns every patient's rows into one bounded contribution a cell ([`contributions`]).
+
+mod plan;
+pub(crate) mod walk;
+
+use std::sync::Arc;
+
+use caim_ontology::Models;
+use caim_sql::PrivateQuery;
+use caim_warehouse::Epoch;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::TryStreamExt;
+
+use crate::accounting::Accounting;
+use crate::reply;
+use walk::{Sums, Walk};
+
+/// What a question is computed over: one pinned epoch, the models, bounded resources.
+pub(crate) struct Execution<'a> {
+    pub(crate) epoch: &'a Epoch,
+    pub(crate) models: &'a Models,
+    pub(crate) runtime: &'a Arc<RuntimeEnv>,
+}
+
+/// Why a computation failed. The text is for the operator's log; it names files and plans, not values.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecuteError {
+    /// A file of the warehouse is missing or damaged.
+    #[error(transparent)]
+    Warehouse(#[from] caim_warehouse::Error),
+    /// The engine failed or ran out of a resource.
+    #[error("the query engine failed: {0}")]
+    Engine(#[from] DataFusionError),
+    /// The question names what the models do not have, which validation excludes.
+    #[error("the question does not fit the data models: {0}")]
+    Model(String),
+}
+
+impl Execution<'_> {
+    /// The exact answer, in the schema of [`reply::schema`].
+    pub(crate) async fn exact(&self, query: &PrivateQuery) -> Result<RecordBatch, ExecuteError> {
+        let schema = reply::schema(query, self.models).map_err(ExecuteError::Model)?;
+        let plan = self.exact_plan(query)?;
+        let batches = self.run(plan).await?;
+        let columns = datafusion::arrow::compute::concat_batches(&batches.0, &batches.1)
+            .map_err(DataFusionError::from)?;
+        let columns = columns
+            .columns()
+            .iter()
+            .zip(schema.fields())
+            .map(|(column, field)| cast(column, field.data_type()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(DataFusionError::from)?;
+        Ok(RecordBatch::try_new(schema, columns).map_err(DataFusionError::from)?)
+    }
+
+    /// The sums of bounded contributions of all patients, cell by cell.
+    pub(crate) async fn contributions(
+        &self,
+        query: &PrivateQuery,
+        accounting: &Accounting,
+    ) -> Result<Sums, ExecuteError> {
+        let plan = self.contribution_plan(query, accounting)?;
+        let mut stream = self.context().execute_logical_plan(plan).await?.execute_stream().await?;
+        let mut walk = Walk::new(query, accounting, &stream.schema())?;
+        while let Some(batch) = stream.try_next().await? {
+            walk.take(&batch)?;
+        }
+        Ok(walk.finish())
+    }
+
+    async fn run(
+        &self,
+        plan: LogicalPlan,
+    ) -> Result<(datafusion::arrow::datatypes::SchemaRef, Vec<RecordBatch>), ExecuteError> {
+        let frame = self.context().execute_logical_plan(plan).await?;
+        let stream = frame.execute_stream().await?;
+        let schema = stream.schema();
+        Ok((schema, stream.try_collect().await?))
+    }
+
+    fn context(&self) -> SessionContext {
+        let mut config = SessionConfig::new().with_information_schema(false).with_collect_statistics(false);
+        // Code sets of concepts have hundreds of members; the default of 20 would stop pruning by them.
+        config.options_mut().execution.parquet.max_in_list_size = 1_000;
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        SessionContext::new_with_config_rt(config, Arc::clone(self.runtime))
+    }
+}

@@ -1,0 +1,363 @@
+//! The logical plan of a private query, built from the closed form alone. Every table of patients is joined on the
+//! patient, so no step leaves one patient; names in plans are ours, never the asker's.
+
+use std::sync::Arc;
+
+use caim_ontology::{ColumnType, Role, Table, TableKind};
+use caim_sql::PrivateQuery;
+use caim_sql::private_query::{
+    Aggregate, Atom, BoolTree, ColumnRef, DatePart, Dim, Edge, Endpoint, Exists, JoinKey, JoinTree, Link,
+    TableRef, Value,
+};
+use caim_sql::released::arrow_type;
+use caim_warehouse::TableName;
+use caim_warehouse::layout::{PATIENT, ROW};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Column, JoinType, ScalarValue};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{TableProvider, provider_as_source};
+use datafusion::error::DataFusionError;
+use datafusion::functions::expr_fn::date_part;
+use datafusion::functions_aggregate::expr_fn::{count, count_distinct, sum};
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col,
+};
+
+use super::{ExecuteError, Execution};
+use crate::accounting::{Accounting, Vector};
+
+/// The tables of one join tree under their aliases, and where they stand in the question.
+struct Scope<'a> {
+    tables: Vec<&'a Table>,
+    /// `t` at the top, `e1_`, `e2_` and so on in subqueries.
+    prefix: String,
+    depth: usize,
+}
+
+impl Scope<'_> {
+    fn table(&self, position: usize) -> Result<&Table, ExecuteError> {
+        self.tables.get(position).copied().ok_or_else(|| ExecuteError::Model("a column of no table".into()))
+    }
+
+    fn alias(&self, position: usize) -> String {
+        format!("{}{position}", self.prefix)
+    }
+
+    fn physical(&self, position: usize, name: &str) -> Column {
+        Column::new(Some(self.alias(position)), name)
+    }
+
+    /// The stored column; a column of role unit_id is the ordinal.
+    fn column(&self, column: &ColumnRef) -> Result<Column, ExecuteError> {
+        let table = self.table(column.table)?;
+        let found = table
+            .column(&column.column)
+            .ok_or_else(|| ExecuteError::Model(format!("{} has no column {}", table.name, column.column)))?;
+        let name = if found.role == Role::UnitId { PATIENT } else { &found.stored };
+        Ok(self.physical(column.table, name))
+    }
+
+    /// Whether the column has a value that can count: not NULL, and for numbers not NaN and not infinite.
+    fn present(&self, column: &ColumnRef) -> Result<Expr, ExecuteError> {
+        let value = Expr::Column(self.column(column)?);
+        let ty = self.table(column.table)?.column(&column.column).map(|c| c.ty);
+        Ok(if ty == Some(ColumnType::Float) {
+            value.between(lit(f64::MIN), lit(f64::MAX))
+        } else {
+            value.is_not_null()
+        })
+    }
+
+    fn is_patient(&self, position: usize) -> bool {
+        self.tables.get(position).is_some_and(|t| t.kind == TableKind::Patient)
+    }
+
+    /// The patient of a joined row.
+    fn patient(&self) -> Result<Column, ExecuteError> {
+        let first = (0..self.tables.len()).find(|i| self.is_patient(*i));
+        let first = first.ok_or_else(|| ExecuteError::Model("no table of patients".into()))?;
+        Ok(self.physical(first, PATIENT))
+    }
+}
+
+impl<'a> Execution<'a> {
+    /// Dims and aggregates over the cohort, in the order of the reply's columns.
+    pub(super) fn exact_plan(&self, query: &PrivateQuery) -> Result<LogicalPlan, ExecuteError> {
+        let scope = self.scope(&query.from, 0)?;
+        let cohort = self.cohort(query, &scope)?;
+        let dims = dims(query, &scope)?;
+        let mut measures = Vec::new();
+        for measure in &query.measures {
+            let filter = self.condition(&measure.filter, &scope)?;
+            for aggregate in aggregates(&measure.of, &scope)? {
+                let filtered = if measure.filter.is_always() {
+                    aggregate
+                } else {
+                    aggregate.filter(filter.clone()).build()?
+                };
+                measures.push(filtered.alias(format!("a{}", measures.len())));
+            }
+        }
+        let plan = LogicalPlanBuilder::from(cohort);
+        if measures.is_empty() {
+            return Ok(plan.project(dims)?.distinct()?.build()?);
+        }
+        Ok(plan.aggregate(dims, measures)?.build()?)
+    }
+
+    /// One row a joined row of the cohort: the patient, the row keys, dims, for each stream whether the row counts, and
+    /// the values that vectors need. Sorted by patient.
+    pub(super) fn contribution_plan(
+        &self,
+        query: &PrivateQuery,
+        accounting: &Accounting,
+    ) -> Result<LogicalPlan, ExecuteError> {
+        let scope = self.scope(&query.from, 0)?;
+        let cohort = self.cohort(query, &scope)?;
+        let mut columns = vec![Expr::Column(scope.patient()?).alias("p")];
+        let rows = (0..scope.tables.len()).filter(|i| scope.is_patient(*i));
+        columns.extend(
+            rows.enumerate().map(|(n, i)| Expr::Column(scope.physical(i, ROW)).alias(format!("r{n}"))),
+        );
+        let keys = columns.len();
+        columns.extend(dims(query, &scope)?);
+        for (i, stream) in accounting.streams.iter().enumerate() {
+            let mut counts = self.condition(&stream.filter, &scope)?;
+            if let Some(column) = &stream.column {
+                counts = counts.and(scope.present(column)?);
+            }
+            columns.push(counts.is_true().alias(format!("f{i}")));
+        }
+        for (i, vector) in accounting.vectors.iter().enumerate() {
+            let column = accounting.streams.get(vector.stream).and_then(|s| s.column.as_ref());
+            let Some(column) = column else { continue };
+            let value = Expr::Column(scope.column(column)?);
+            match vector.of {
+                Vector::Sum(_) => columns.push(cast(value, DataType::Float64).alias(format!("v{i}"))),
+                Vector::Distinct => columns.push(cast(value, DataType::Utf8).alias(format!("v{i}"))),
+                Vector::Patients | Vector::Rows => {}
+            }
+        }
+        let order: Vec<_> = (0..keys)
+            .map(|i| if i == 0 { "p".to_owned() } else { format!("r{}", i - 1) })
+            .map(|name| ident(name).sort(true, false))
+            .collect();
+        Ok(LogicalPlanBuilder::from(cohort)
+            .filter(Expr::Column(scope.patient()?).is_not_null())?
+            .project(columns)?
+            .sort(order)?
+            .build()?)
+    }
+
+    fn scope(&self, tree: &JoinTree, depth: usize) -> Result<Scope<'a>, ExecuteError> {
+        let find = |t: &TableRef| self.models.table(&t.schema, &t.table);
+        let tables = tree.tables.iter().map(find).collect::<Result<_, _>>();
+        let tables = tables.map_err(|e| ExecuteError::Model(e.to_string()))?;
+        let prefix = if depth == 0 { "t".to_owned() } else { format!("e{depth}_") };
+        Ok(Scope { tables, prefix, depth })
+    }
+
+    fn cohort(&self, query: &PrivateQuery, scope: &Scope<'_>) -> Result<LogicalPlan, ExecuteError> {
+        let joined = self.joined(&query.from, scope)?;
+        self.filtered(joined, &query.cohort, scope)
+    }
+
+    fn filtered(
+        &self,
+        plan: LogicalPlan,
+        condition: &BoolTree,
+        scope: &Scope<'_>,
+    ) -> Result<LogicalPlan, ExecuteError> {
+        if condition.is_always() {
+            return Ok(plan);
+        }
+        Ok(LogicalPlanBuilder::from(plan).filter(self.condition(condition, scope)?)?.build()?)
+    }
+
+    fn joined(&self, tree: &JoinTree, scope: &Scope<'_>) -> Result<LogicalPlan, ExecuteError> {
+        let mut plan = self.scan(tree, scope, 0)?;
+        let mut joined = vec![0];
+        let mut rest: Vec<&Edge> = tree.edges.iter().collect();
+        while !rest.is_empty() {
+            let next = rest.iter().position(|e| joined.contains(&e.left) || joined.contains(&e.right));
+            let Some(next) = next else { return Err(ExecuteError::Model("the join tree is torn".into())) };
+            let edge = rest.remove(next);
+            let added = if joined.contains(&edge.left) { edge.right } else { edge.left };
+            let on = keys(edge, added, scope)?;
+            let right = self.scan(tree, scope, added)?;
+            plan = LogicalPlanBuilder::from(plan).join(right, JoinType::Inner, on, None)?.build()?;
+            joined.push(added);
+        }
+        Ok(plan)
+    }
+
+    fn scan(&self, tree: &JoinTree, scope: &Scope<'_>, position: usize) -> Result<LogicalPlan, ExecuteError> {
+        let name = tree.tables.get(position).ok_or_else(|| ExecuteError::Model("no such table".into()))?;
+        let name = TableName { schema: name.schema.clone(), table: name.table.clone() };
+        let table = scope.table(position)?;
+        let source = provider_as_source(self.provider(&name, table)?);
+        let scan = LogicalPlanBuilder::scan(scope.alias(position), source, None)?;
+        if table.kind == TableKind::Patient || !self.came_in_several_batches(&name) {
+            return Ok(scan.build()?);
+        }
+        // Two sources may bring the same vocabulary; a join must still find each key once.
+        let column = |name: &String| Expr::Column(scope.physical(position, name));
+        let stored = table.stored_columns().map(|c| column(&c.stored)).collect();
+        Ok(scan.distinct_on(table.key.iter().map(column).collect(), stored, None)?.build()?)
+    }
+
+    fn came_in_several_batches(&self, name: &TableName) -> bool {
+        let mut batches = self.epoch.files(name).iter().map(|f| &f.batch);
+        let first = batches.next();
+        batches.any(|b| Some(b) != first)
+    }
+
+    /// The files of a table in the pinned epoch, each checked against its hash before it is read.
+    fn provider(&self, name: &TableName, table: &Table) -> Result<Arc<dyn TableProvider>, ExecuteError> {
+        let schema = stored_schema(table);
+        let mut paths = Vec::new();
+        for file in self.epoch.files(name).iter().filter(|f| f.rows > 0) {
+            let path = self.epoch.path(file)?;
+            paths.push(ListingTableUrl::parse(path.to_string_lossy())?);
+        }
+        if paths.is_empty() {
+            return Ok(Arc::new(EmptyTable::new(schema)));
+        }
+        let mut options = ListingOptions::new(Arc::new(ParquetFormat::default()));
+        if table.kind == TableKind::Patient {
+            let order = vec![ident(PATIENT).sort(true, false), ident(ROW).sort(true, false)];
+            options = options.with_file_sort_order(vec![order]);
+        }
+        let config =
+            ListingTableConfig::new_with_multi_paths(paths).with_listing_options(options).with_schema(schema);
+        Ok(Arc::new(ListingTable::try_new(config)?))
+    }
+
+    fn condition(&self, tree: &BoolTree, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
+        let all = |trees: &[BoolTree]| {
+            trees.iter().map(|t| self.condition(t, scope)).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match tree {
+            BoolTree::And(trees) => all(trees)?.into_iter().reduce(Expr::and).unwrap_or_else(|| lit(true)),
+            BoolTree::Or(trees) => all(trees)?.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false)),
+            BoolTree::Not(inner) => not(self.condition(inner, scope)?),
+            BoolTree::Is(atom) => self.atom(atom, scope)?,
+        })
+    }
+
+    fn atom(&self, atom: &Atom, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
+        Ok(match atom {
+            Atom::In { column, values } => {
+                let column = Expr::Column(scope.column(column)?);
+                column.in_list(values.iter().map(literal).collect(), false)
+            }
+            Atom::IsNull { column } => Expr::Column(scope.column(column)?).is_null(),
+            Atom::Range { column, lo, hi } => {
+                let column = Expr::Column(scope.column(column)?);
+                let above = lo.as_ref().map(|end| above(&column, end));
+                let below = hi.as_ref().map(|end| below(&column, end));
+                above.into_iter().chain(below).reduce(Expr::and).unwrap_or_else(|| column.is_not_null())
+            }
+            Atom::Exists(inner) => self.exists(inner, scope)?,
+        })
+    }
+
+    fn exists(&self, inner: &Exists, outer: &Scope<'_>) -> Result<Expr, ExecuteError> {
+        let scope = self.scope(&inner.from, outer.depth + 1)?;
+        let joined = self.joined(&inner.from, &scope)?;
+        let cohort = self.filtered(joined, &inner.cohort, &scope)?;
+        let same = |own: Column, theirs: Column, ty: DataType| Expr::Column(own).eq(out_ref_col(ty, theirs));
+        let mut link = same(scope.patient()?, outer.patient()?, DataType::UInt32);
+        if let Link::Columns { outer: theirs, inner: own } = &inner.link {
+            let stored = outer.table(theirs.table)?.column(&theirs.column);
+            let ty = stored.map_or(DataType::Utf8, |c| arrow_type(c.ty));
+            link = link.and(same(scope.column(own)?, outer.column(theirs)?, ty));
+        }
+        let plan = LogicalPlanBuilder::from(cohort).filter(link)?.project(vec![lit(1)])?.build()?;
+        Ok(exists(Arc::new(plan)))
+    }
+}
+
+/// The physical schema of a table: the patient and the row key, where it has patients, then the model's columns.
+fn stored_schema(table: &Table) -> SchemaRef {
+    let mut fields = Vec::new();
+    if table.kind == TableKind::Patient {
+        fields.push(Field::new(PATIENT, DataType::UInt32, true));
+        fields.push(Field::new(ROW, DataType::UInt64, false));
+    }
+    fields.extend(table.stored_columns().map(|c| Field::new(&c.stored, arrow_type(c.ty), true)));
+    Arc::new(Schema::new(fields))
+}
+
+fn keys(edge: &Edge, added: usize, scope: &Scope<'_>) -> Result<(Vec<Column>, Vec<Column>), ExecuteError> {
+    let there = if added == edge.right { edge.left } else { edge.right };
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    if scope.is_patient(there) && scope.is_patient(added) {
+        left.push(scope.physical(there, PATIENT));
+        right.push(scope.physical(added, PATIENT));
+    }
+    if let JoinKey::Columns { left: l, right: r } = &edge.on {
+        let (own, other) = if added == edge.right { (r, l) } else { (l, r) };
+        left.push(scope.column(&ColumnRef::new(there, other))?);
+        right.push(scope.column(&ColumnRef::new(added, own))?);
+    }
+    Ok((left, right))
+}
+
+fn dims(query: &PrivateQuery, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
+    let expression = |dim: &Dim| -> Result<Expr, ExecuteError> {
+        Ok(match dim {
+            Dim::Column(column) => Expr::Column(scope.column(column)?),
+            Dim::DatePart { part, column } => {
+                let part = match part {
+                    DatePart::Year => "year",
+                    DatePart::Quarter => "quarter",
+                    DatePart::Month => "month",
+                };
+                cast(date_part(lit(part), Expr::Column(scope.column(column)?)), DataType::Int64)
+            }
+        })
+    };
+    query.dims.iter().enumerate().map(|(i, dim)| Ok(expression(dim)?.alias(format!("d{i}")))).collect()
+}
+
+fn aggregates(of: &Aggregate, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
+    let column = |column: &ColumnRef| Ok::<_, ExecuteError>(Expr::Column(scope.column(column)?));
+    Ok(match of {
+        Aggregate::Patients => vec![count_distinct(Expr::Column(scope.patient()?))],
+        Aggregate::Rows => vec![count(lit(1))],
+        Aggregate::Distinct(id) => vec![count_distinct(column(id)?)],
+        Aggregate::Sum(value) => vec![sum(column(value)?)],
+        Aggregate::Avg(value) => {
+            vec![sum(cast(column(value)?, DataType::Float64)), count(column(value)?)]
+        }
+    })
+}
+
+fn above(column: &Expr, end: &Endpoint) -> Expr {
+    let value = literal(&end.value);
+    if end.inclusive { column.clone().gt_eq(value) } else { column.clone().gt(value) }
+}
+
+fn below(column: &Expr, end: &Endpoint) -> Expr {
+    let value = literal(&end.value);
+    if end.inclusive { column.clone().lt_eq(value) } else { column.clone().lt(value) }
+}
+
+fn literal(value: &Value) -> Expr {
+    lit(match value {
+        Value::Text(text) => ScalarValue::Utf8(Some(text.clone())),
+        Value::Integer(n) => ScalarValue::Int64(Some(*n)),
+        Value::Float(x) => ScalarValue::Float64(Some(x.get())),
+        Value::Boolean(b) => ScalarValue::Boolean(Some(*b)),
+        Value::Date(days) => ScalarValue::Date32(Some(*days)),
+    })
+}
+
+impl From<datafusion::arrow::error::ArrowError> for ExecuteError {
+    fn from(error: datafusion::arrow::error::ArrowError) -> Self {
+        ExecuteError::Engine(DataFusionError::from(error))
+    }
+}

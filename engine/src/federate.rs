@@ -1,0 +1,215 @@
+//! Asks every linked node in parallel and says how complete the answer is: who answered, refused, failed, was away.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use caim_ontology::Models;
+use caim_sql::{Code, PrivateQuery};
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::{AskError, Asker, NodeChannel, NodeId, NodeQuery, Reply};
+
+/// Which nodes there are to ask.
+pub trait Nodes: Send + Sync {
+    /// The nodes that can be asked now, sorted by name.
+    fn linked(&self) -> Vec<Arc<dyn NodeChannel>>;
+
+    /// The names of all nodes ever seen, linked or not: so that a missing one is missed.
+    fn known(&self) -> Vec<NodeId>;
+}
+
+/// What became of a question at one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// It answered.
+    Answered {
+        /// Number of the epoch that was asked.
+        epoch: u64,
+        /// What the project paid just now.
+        rho: f64,
+        /// The chance that was paid just now.
+        delta: f64,
+        /// Left of the project's budget at this node; `None` where there is none.
+        rho_left: Option<f64>,
+        /// Whether the answer is exact (published data).
+        exact: bool,
+    },
+    /// It said no.
+    Refused {
+        /// The rule.
+        code: Code,
+        /// What breaks it.
+        reason: String,
+        /// What to ask instead.
+        rewrite: String,
+    },
+    /// It failed.
+    Failed {
+        /// Why, without any value of a patient.
+        reason: String,
+    },
+    /// It is known, but not linked, or did not answer in time.
+    Unreachable {
+        /// Which of both.
+        reason: String,
+    },
+}
+
+/// A node and what became of the question there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeOutcome {
+    /// The node.
+    pub node: NodeId,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// How complete an answer is, and what it cost. Several private queries of one statement are added up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Every known node, by name.
+    pub nodes: Vec<NodeOutcome>,
+}
+
+impl Summary {
+    /// Whether every known node answered.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.nodes.iter().all(|n| matches!(n.outcome, Outcome::Answered { .. }))
+    }
+
+    /// Adds the outcomes of another private query of the same statement: costs add up, the worst outcome stays.
+    pub(crate) fn add(&mut self, other: Summary) {
+        for theirs in other.nodes {
+            match self.nodes.iter_mut().find(|n| n.node == theirs.node) {
+                None => self.nodes.push(theirs),
+                Some(ours) => ours.outcome.add(theirs.outcome),
+            }
+        }
+        self.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    }
+}
+
+impl Outcome {
+    fn add(&mut self, other: Outcome) {
+        match (&mut *self, other) {
+            (
+                Outcome::Answered { rho, delta, rho_left, exact, .. },
+                Outcome::Answered { rho: more, delta: chance, rho_left: left, exact: also, .. },
+            ) => {
+                *rho += more;
+                *delta += chance;
+                *rho_left = left;
+                *exact &= also;
+            }
+            (Outcome::Answered { .. }, worse) => *self = worse,
+            (Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Unreachable { .. }, _) => {}
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answered = self.nodes.iter().filter(|n| matches!(n.outcome, Outcome::Answered { .. })).count();
+        write!(f, "{answered} of {} nodes answered", self.nodes.len())?;
+        let (mut paid, mut left, mut exact) = (0f64, None::<f64>, true);
+        for node in &self.nodes {
+            match &node.outcome {
+                Outcome::Answered { rho, rho_left, exact: this, .. } => {
+                    paid = paid.max(*rho);
+                    left = left.into_iter().chain(*rho_left).reduce(f64::min);
+                    exact &= this;
+                }
+                Outcome::Refused { code, reason, .. } => {
+                    write!(f, "\n{}: refused, {code}: {reason}", node.node)?
+                }
+                Outcome::Failed { reason } => write!(f, "\n{}: failed: {reason}", node.node)?,
+                Outcome::Unreachable { reason } => write!(f, "\n{}: unreachable: {reason}", node.node)?,
+            }
+        }
+        match left {
+            Some(left) => {
+                write!(f, "\ncost rho {paid:.4} at each node; {left:.4} left of the budget in this window")
+            }
+            None if exact && answered > 0 => write!(f, "\nexact: published data, no budget"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One question to all nodes.
+pub(crate) struct Federation<'a> {
+    pub(crate) models: &'a Models,
+    pub(crate) nodes: &'a dyn Nodes,
+    pub(crate) deadline: Duration,
+}
+
+impl Federation<'_> {
+    /// Asks all linked nodes at once; waits until each has answered or the deadline is over.
+    pub(crate) async fn ask(
+        &self,
+        query: &PrivateQuery,
+        asker: &Asker,
+        query_id: &str,
+    ) -> (Vec<(NodeId, Reply)>, Summary) {
+        let question = NodeQuery {
+            query: query.clone(),
+            models: self.models.version(),
+            asker: asker.clone(),
+            query_id: query_id.to_owned(),
+            deadline_ms: self.deadline.as_millis() as u64,
+        };
+        let linked = self.nodes.linked();
+        let asked = join_all(linked.iter().map(|channel| self.ask_one(channel.as_ref(), &question))).await;
+        let away = Outcome::Unreachable { reason: "not linked".into() };
+        let mut outcomes: BTreeMap<NodeId, Outcome> =
+            self.nodes.known().into_iter().map(|node| (node, away.clone())).collect();
+        let mut replies = Vec::new();
+        for (node, result) in asked {
+            outcomes.insert(node.clone(), outcome(&result));
+            replies.extend(result.ok().map(|reply| (node, reply)));
+        }
+        let nodes = outcomes.into_iter().map(|(node, outcome)| NodeOutcome { node, outcome }).collect();
+        (replies, Summary { nodes })
+    }
+
+    async fn ask_one(
+        &self,
+        channel: &dyn NodeChannel,
+        question: &NodeQuery,
+    ) -> (NodeId, Result<Reply, AskError>) {
+        let node = channel.profile().node.clone();
+        // The node ends by its own deadline; the hub does not depend on it.
+        let patience = self.deadline + Duration::from_secs(1);
+        let asked = tokio::time::timeout(patience, channel.ask(question.clone())).await;
+        (node, asked.unwrap_or(Err(AskError::Deadline)))
+    }
+}
+
+fn outcome(result: &Result<Reply, AskError>) -> Outcome {
+    match result {
+        Ok(reply) => {
+            let facts = reply.facts();
+            Outcome::Answered {
+                epoch: facts.epoch,
+                rho: facts.rho,
+                delta: facts.delta,
+                rho_left: facts.rho_left,
+                exact: facts.policy.public_data,
+            }
+        }
+        Err(AskError::Refused(refusal)) => Outcome::Refused {
+            code: refusal.code,
+            reason: refusal.reason.clone(),
+            rewrite: refusal.rewrite.clone(),
+        },
+        Err(AskError::Failed(reason)) => Outcome::Failed { reason: reason.clone() },
+        Err(AskError::Unreachable(reason)) => Outcome::Unreachable { reason: reason.clone() },
+        Err(AskError::Deadline) => Outcome::Unreachable { reason: "no answer in time".into() },
+    }
+}

@@ -1,0 +1,284 @@
+//! The hub: plans a statement, asks the nodes, merges what they released, and runs the remainder over that.
+//!
+//! It holds no data of patients and needs no trust of the nodes: every table here is public or released.
+
+mod check;
+pub mod public;
+mod remainder;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use caim_ontology::Models;
+use caim_sql::catalogue::Catalogue;
+use caim_sql::lower::{Lowered, Settings, lower};
+use caim_sql::plan::{Planned, plan};
+use caim_sql::text::{self, Statement};
+use caim_sql::{Code, Refusal};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+
+pub use check::Check;
+
+use crate::channel::{Asker, NodeId, Reply};
+use crate::federate::{Federation, Nodes, Summary};
+use crate::merge::merge;
+
+/// Planning runs on a thread with a stack of its own, since deep statements are planned recursively.
+const PLANNING_STACK_BYTES: usize = 64 << 20;
+
+/// The hub of a federation.
+pub struct Hub {
+    models: Arc<Models>,
+    catalogue: Catalogue,
+    nodes: Arc<dyn Nodes>,
+    deadline: Duration,
+}
+
+/// A statement that was understood: ready to be asked, once its parameters are bound.
+#[derive(Clone)]
+pub struct Prepared {
+    statement: PreparedStatement,
+    schema: SchemaRef,
+    parameters: SchemaRef,
+}
+
+#[derive(Clone)]
+enum PreparedStatement {
+    Set { key: String, value: String },
+    Unbound { planned: Box<Planned>, settings: Settings },
+    Bound(Box<Lowered>),
+}
+
+/// An answer: released values only.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Exactly the schema that was announced.
+    pub schema: SchemaRef,
+    /// The rows, in batches of that schema.
+    pub batches: Vec<RecordBatch>,
+    /// How complete it is and what it cost.
+    pub summary: Summary,
+}
+
+/// A table as clients may list it.
+#[derive(Debug, Clone)]
+pub struct TableListing {
+    /// Schema.
+    pub schema: String,
+    /// Table.
+    pub name: String,
+    /// `TABLE` for tables of nodes, `VIEW` for those of the hub.
+    pub kind: &'static str,
+    /// What a row is.
+    pub comment: String,
+    /// Columns in their standard spelling; the comment of a column is in its metadata under `comment`.
+    pub arrow: SchemaRef,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HubError {
+    /// No, because.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The hub failed.
+    #[error("the hub failed: {0}")]
+    Failed(String),
+}
+
+impl From<Refusal> for HubError {
+    fn from(refusal: Refusal) -> Self {
+        HubError::Refused(refusal)
+    }
+}
+
+impl Hub {
+    /// A hub over some nodes; `deadline` bounds every question.
+    #[must_use]
+    pub fn new(models: Arc<Models>, nodes: Arc<dyn Nodes>, deadline: Duration) -> Self {
+        let catalogue = Catalogue::new(Arc::clone(&models), public::tables());
+        Self { models, catalogue, nodes, deadline }
+    }
+
+    /// Understands a statement. What would be refused is refused here, before any node is asked.
+    ///
+    /// # Errors
+    /// A refusal with code, reason and rewrite.
+    pub fn prepare(&self, sql: &str, settings: &Settings) -> Result<Prepared, Refusal> {
+        on_large_stack(|| self.prepare_here(sql, settings))
+    }
+
+    fn prepare_here(&self, sql: &str, settings: &Settings) -> Result<Prepared, Refusal> {
+        let query = match text::read(sql)? {
+            Statement::Set { key, value } => return Ok(Prepared::set(key, value)),
+            Statement::Query(query) => query,
+        };
+        let planned = plan(&query, &self.catalogue)?;
+        let parameters = planned.parameters();
+        if parameters.fields().is_empty() {
+            return self.bound(&planned, settings);
+        }
+        let schema = wire::schema(planned.plan.schema(), &planned.output);
+        let statement = PreparedStatement::Unbound { planned: Box::new(planned), settings: settings.clone() };
+        Ok(Prepared { statement, schema, parameters })
+    }
+
+    /// Binds parameters by position.
+    ///
+    /// # Errors
+    /// When their number or types do not fit, and all refusals of [`Hub::prepare`].
+    pub fn bind(&self, prepared: &Prepared, values: Vec<ScalarValue>) -> Result<Prepared, Refusal> {
+        match &prepared.statement {
+            PreparedStatement::Unbound { planned, settings } => {
+                on_large_stack(|| self.bound(&planned.bind(values)?, settings))
+            }
+            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) if values.is_empty() => {
+                Ok(prepared.clone())
+            }
+            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) => {
+                Err(Refusal::new(Code::Invalid, "the statement has no parameters"))
+            }
+        }
+    }
+
+    fn bound(&self, planned: &Planned, settings: &Settings) -> Result<Prepared, Refusal> {
+        let lowered = lower(planned, &self.catalogue, settings)?;
+        let schema = wire::schema(lowered.remainder.schema(), &lowered.output);
+        let statement = PreparedStatement::Bound(Box::new(lowered));
+        Ok(Prepared { statement, schema, parameters: wire::no_columns() })
+    }
+
+    /// Asks the nodes and computes the answer. Dropping the future ends the work everywhere.
+    ///
+    /// # Errors
+    /// A refusal when no node answered and all that could refused; a failure when the hub itself failed.
+    pub async fn answer(&self, prepared: &Prepared, asker: &Asker) -> Result<Answer, HubError> {
+        let lowered = match &prepared.statement {
+            PreparedStatement::Bound(lowered) => lowered,
+            PreparedStatement::Unbound { .. } => {
+                return Err(Refusal::new(Code::Invalid, "the statement's parameters are not bound").into());
+            }
+            PreparedStatement::Set { .. } => return Ok(prepared.nothing()),
+        };
+        let federation =
+            Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
+        let query_id = query_id().map_err(HubError::Failed)?;
+        let mut summary = Summary::default();
+        let mut released = Vec::new();
+        for query in &lowered.queries {
+            let (replies, outcomes) = federation.ask(query, asker, &query_id).await;
+            if replies.is_empty() {
+                return Err(nobody_answered(&outcomes));
+            }
+            summary.add(outcomes);
+            released.push(self.merged(query, &replies)?);
+        }
+        let public = public::Contents { models: &self.models, nodes: self.nodes.as_ref() };
+        let batches = remainder::run(&lowered.remainder, released, &public)
+            .await
+            .map_err(|e| HubError::Failed(e.to_string()))?;
+        let batches =
+            wire::normalised(&prepared.schema, batches).map_err(|e| HubError::Failed(e.to_string()))?;
+        Ok(Answer { schema: Arc::clone(&prepared.schema), batches, summary })
+    }
+
+    fn merged(
+        &self,
+        query: &caim_sql::PrivateQuery,
+        replies: &[(NodeId, Reply)],
+    ) -> Result<RecordBatch, HubError> {
+        merge(query, &self.models, replies).map_err(|e| HubError::Failed(e.to_string()))
+    }
+
+    /// What a statement would push down, cost and protect, from public facts alone; touches no data.
+    ///
+    /// # Errors
+    /// All refusals of [`Hub::prepare`].
+    pub fn check(&self, sql: &str, settings: &Settings) -> Result<Check, Refusal> {
+        let prepared = self.prepare(sql, settings)?;
+        let queries = match &prepared.statement {
+            PreparedStatement::Bound(lowered) => lowered.queries.as_slice(),
+            PreparedStatement::Set { .. } => &[],
+            PreparedStatement::Unbound { .. } => {
+                return Err(Refusal::new(Code::Invalid, "a statement with parameters cannot be checked")
+                    .with_rewrite("write values in the place of the parameters"));
+            }
+        };
+        let profiles: Vec<_> = self.nodes.linked().iter().map(|n| n.profile().clone()).collect();
+        Check::new(queries, &self.models, &profiles)
+    }
+
+    /// All tables that clients can list, sorted by schema and name.
+    #[must_use]
+    pub fn tables(&self) -> Vec<TableListing> {
+        public::listings(&self.models)
+    }
+}
+
+impl Prepared {
+    /// The schema of the answer: plain types, every column nullable, names as the analyst wrote them.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The parameters that wait for values: fields `$1`, `$2`, ... in order.
+    #[must_use]
+    pub fn parameters(&self) -> SchemaRef {
+        Arc::clone(&self.parameters)
+    }
+
+    /// Key and value of a `SET` statement.
+    #[must_use]
+    pub fn setting(&self) -> Option<(&str, &str)> {
+        match &self.statement {
+            PreparedStatement::Set { key, value } => Some((key, value)),
+            PreparedStatement::Unbound { .. } | PreparedStatement::Bound(_) => None,
+        }
+    }
+
+    fn set(key: String, value: String) -> Self {
+        let statement = PreparedStatement::Set { key, value };
+        Self { statement, schema: wire::no_columns(), parameters: wire::no_columns() }
+    }
+
+    fn nothing(&self) -> Answer {
+        Answer { schema: self.schema(), batches: Vec::new(), summary: Summary::default() }
+    }
+}
+
+/// The refusal of the first node that said no, or that there was nobody to ask.
+fn nobody_answered(summary: &Summary) -> HubError {
+    use crate::federate::Outcome;
+    let refused = summary.nodes.iter().find_map(|n| match &n.outcome {
+        Outcome::Refused { code, reason, rewrite } => {
+            Some(Refusal { code: *code, reason: format!("{}: {reason}", n.node), rewrite: rewrite.clone() })
+        }
+        Outcome::Answered { .. } | Outcome::Failed { .. } | Outcome::Unreachable { .. } => None,
+    });
+    if let Some(refusal) = refused {
+        return refusal.into();
+    }
+    let failed = summary.nodes.iter().any(|n| matches!(n.outcome, Outcome::Failed { .. }));
+    let code = if failed { Code::NodeFailed } else { Code::NoNodes };
+    Refusal::new(code, summary.to_string()).into()
+}
+
+/// Names a question in logs and audit records.
+fn query_id() -> Result<String, String> {
+    let mut id = [0u8; 16];
+    getrandom::fill(&mut id).map_err(|e| e.to_string())?;
+    Ok(hex::encode(id))
+}
+
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
+    let too_complex = || Refusal::new(Code::TooComplex, "the statement could not be planned");
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("planning".into()).stack_size(PLANNING_STACK_BYTES);
+        let planned = thread.spawn_scoped(scope, work).map_err(|_| too_complex())?;
+        planned.join().unwrap_or_else(|_| Err(too_complex()))
+    })
+}

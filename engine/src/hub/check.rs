@@ -1,0 +1,134 @@
+//! What a statement would push down, cost and protect: computed from the question and the nodes' public policies.
+
+use std::fmt;
+
+use caim_ontology::Models;
+use caim_sql::canonical::to_sql;
+use caim_sql::private_query::Aggregate;
+use caim_sql::{Code, PrivateQuery, Refusal};
+
+use crate::accounting::Accounting;
+use crate::channel::Profile;
+
+/// The outcome of a check. Shown as text; touches no data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    questions: Vec<Question>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Question {
+    sql: String,
+    nodes: Vec<NodeCost>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct NodeCost {
+    node: String,
+    /// `None` for published data.
+    gate: Option<GateCost>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct GateCost {
+    rho: f64,
+    delta: f64,
+    budget_rho: f64,
+    rows_per_patient: u32,
+    cells_per_patient: u32,
+    noise_sd: f64,
+    /// Name, standard deviation, effective threshold of each measure.
+    measures: Vec<(String, f64, f64)>,
+}
+
+impl Check {
+    pub(super) fn new(
+        queries: &[PrivateQuery],
+        models: &Models,
+        profiles: &[Profile],
+    ) -> Result<Self, Refusal> {
+        let question = |query: &PrivateQuery| {
+            let nodes = profiles.iter().map(|p| NodeCost::new(query, models, p)).collect::<Result<_, _>>()?;
+            Ok(Question { sql: to_sql(query, models), nodes })
+        };
+        Ok(Self { questions: queries.iter().map(question).collect::<Result<_, Refusal>>()? })
+    }
+
+    /// What the statement costs at its dearest node: 0 when nothing is asked or all data is published.
+    #[must_use]
+    pub fn rho(&self) -> f64 {
+        let at_node = |i: usize| -> f64 {
+            self.questions.iter().filter_map(|q| q.nodes.get(i)?.gate.as_ref()).map(|g| g.rho).sum()
+        };
+        let nodes = self.questions.first().map_or(0, |q| q.nodes.len());
+        (0..nodes).map(at_node).fold(0.0, f64::max)
+    }
+}
+
+impl NodeCost {
+    fn new(query: &PrivateQuery, models: &Models, profile: &Profile) -> Result<Self, Refusal> {
+        let node = profile.node.to_string();
+        if profile.policy.public_data {
+            return Ok(Self { node, gate: None });
+        }
+        let accounting = Accounting::new(query, models, &profile.policy)
+            .map_err(|reason| Refusal::new(Code::Malformed, reason))?;
+        let measure = |(i, m): (usize, &caim_sql::private_query::Measure)| {
+            let noise = accounting.noise_of(i)?;
+            Some((describe(&m.of), noise.sd, noise.effective_threshold))
+        };
+        let measures = query.measures.iter().enumerate().filter_map(measure).collect();
+        let Accounting { rho, delta, rows_per_patient, cells_per_patient, noise_sd, .. } = accounting;
+        let budget_rho = profile.policy.budget_rho;
+        let gate =
+            GateCost { rho, delta, budget_rho, rows_per_patient, cells_per_patient, noise_sd, measures };
+        Ok(Self { node, gate: Some(gate) })
+    }
+}
+
+fn describe(of: &Aggregate) -> String {
+    match of {
+        Aggregate::Patients => "patients".into(),
+        Aggregate::Rows => "rows".into(),
+        Aggregate::Distinct(column) => format!("distinct {}", column.column),
+        Aggregate::Sum(column) => format!("sum of {}", column.column),
+        Aggregate::Avg(column) => format!("mean of {} (its centred sum)", column.column),
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.questions.is_empty() {
+            return write!(f, "answered at the hub from public tables: asks no node and costs nothing");
+        }
+        for (i, question) in self.questions.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n\n" };
+            write!(f, "{separator}pushed down to every node:\n  {}", question.sql)?;
+            if question.nodes.is_empty() {
+                write!(f, "\nno node is linked")?;
+            }
+            for node in &question.nodes {
+                match &node.gate {
+                    None => write!(f, "\n{}: published data, exact and free", node.node)?,
+                    Some(gate) => write!(f, "\n{}: {gate}", node.node)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for GateCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rho, delta, budget_rho, rows_per_patient, cells_per_patient, noise_sd, measures } = self;
+        write!(
+            f,
+            "costs rho {rho:.5} of {budget_rho} a window (delta {delta:.1e}) at noise_sd {noise_sd}; a patient adds \
+             at most {rows_per_patient} rows in {cells_per_patient} cells"
+        )?;
+        for (name, sd, threshold) in measures {
+            write!(f, "\n    {name}: noise sd {sd:.4}, released from about {threshold:.0} patients")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! The gate: from sums of bounded contributions to what leaves the node. The order of its steps is the specification:
+//! charge ([`ledger`](crate::ledger)), aggregate ([`execute`](crate::execute)), then here noise, threshold, rounding and
+//! shape.
+//!
+//! Nothing else can make a [`Released`], and the node service can send nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use caim_sql::PrivateQuery;
+use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use prio::dp::Rational;
+use prio::dp::distributions::DiscreteGaussian;
+use rand::SeedableRng;
+use rand::distr::Distribution;
+use rand_chacha::ChaCha20Rng;
+use sha2::{Digest, Sha256};
+
+use crate::accounting::{
+    Accounting, FixedPoint, NoisedVector, SD_DENOMINATOR, Source, THRESHOLD_SDS, Vector,
+};
+use crate::channel::Facts;
+use crate::execute::walk::Sums;
+use crate::policy::Policy;
+
+/// What the gate let through: aggregates over enough patients, with noise; or, for published data, exact ones.
+pub struct Released {
+    batch: RecordBatch,
+    facts: Facts,
+}
+
+impl Released {
+    /// The cells, in the schema of [`reply::schema`](crate::reply::schema).
+    #[must_use]
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// What is said beside the cells.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Published data: the exact answer is what anybody could compute.
+    pub(crate) fn published(batch: RecordBatch, facts: Facts) -> Self {
+        Self { batch, facts }
+    }
+
+    /// An answer that the gate gave before, from the answer store.
+    pub(crate) fn again(batch: RecordBatch, facts: Facts) -> Self {
+        Self { batch, facts }
+    }
+}
+
+impl fmt::Debug for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Released(<redacted>)")
+    }
+}
+
+/// The secret randomness of one question, from the operating system, stored with its charge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seed(pub(crate) [u8; 32]);
+
+impl fmt::Debug for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seed(<redacted>)")
+    }
+}
+
+/// The gate failed; the text holds no value.
+#[derive(Debug, thiserror::Error)]
+#[error("the gate failed: {0}")]
+pub(crate) struct GateError(String);
+
+/// Noise, threshold, rounding and shape.
+pub(crate) fn release(
+    query: &PrivateQuery,
+    accounting: &Accounting,
+    policy: &Policy,
+    sums: &Sums,
+    seed: Seed,
+    schema: &SchemaRef,
+    facts: Facts,
+) -> Result<Released, GateError> {
+    let gate = Gate { accounting, policy, sums, seed, samplers: samplers(accounting)? };
+    let mut order: Vec<usize> = (0..sums.labels.len()).collect();
+    order.sort_unstable_by(|a, b| sums.labels.get(*a).cmp(&sums.labels.get(*b)));
+    let mut cells = Vec::new();
+    let mut values = Vec::new();
+    for cell in order {
+        let open = gate.open_streams(cell);
+        if open.contains(&true) || (query.dims.is_empty() && !query.measures.is_empty()) {
+            values.push(gate.values(cell, &open));
+            cells.push(cell);
+        }
+    }
+    let mut columns = sums.dims(&cells).map_err(|e| GateError(e.to_string()))?;
+    columns.extend(measure_columns(accounting, schema, columns.len(), &values));
+    let options = RecordBatchOptions::new().with_row_count(Some(cells.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);
+    Ok(Released { batch: batch.map_err(|e| GateError(e.to_string()))?, facts })
+}
+
+struct Gate<'a> {
+    accounting: &'a Accounting,
+    policy: &'a Policy,
+    sums: &'a Sums,
+    seed: Seed,
+    samplers: Vec<DiscreteGaussian>,
+}
+
+/// A measure's released numbers: a count or sum, or the sum and count of a mean.
+#[derive(Clone, Copy)]
+enum Value {
+    Absent,
+    Count(i64),
+    Sum(f64),
+    Mean { sum: f64, count: i64 },
+}
+
+impl Gate<'_> {
+    /// For each stream, whether the cell passes: at least k patients, and noised at least k + 5 sd.
+    fn open_streams(&self, cell: usize) -> Vec<bool> {
+        let passes = |vector: &usize| {
+            let Some(noised) = self.accounting.vectors.get(*vector) else { return false };
+            let k = i64::from(self.policy.threshold);
+            if self.exact(*vector, cell) < k {
+                return false;
+            }
+            let threshold = k as f64 + THRESHOLD_SDS * noised.sd();
+            self.noised(*vector, cell).is_some_and(|n| n as f64 >= threshold)
+        };
+        self.accounting.patients.iter().map(passes).collect()
+    }
+
+    fn values(&self, cell: usize, open: &[bool]) -> Vec<Value> {
+        let value = |(stream, source): &(usize, Source)| {
+            if !open.get(*stream).copied().unwrap_or(false) {
+                return Value::Absent;
+            }
+            self.value(*source, cell).unwrap_or(Value::Absent)
+        };
+        self.accounting.measures.iter().map(value).collect()
+    }
+
+    fn value(&self, source: Source, cell: usize) -> Option<Value> {
+        Some(match source {
+            Source::Count(vector) => Value::Count(self.rounded(self.noised(vector, cell)?)),
+            Source::Sum(vector) => Value::Sum(self.fixed(vector)?.unit * self.noised(vector, cell)? as f64),
+            Source::Mean { sum, rows } => {
+                let fixed = self.fixed(sum)?;
+                let count = self.noised(rows, cell)?.max(i64::from(self.policy.threshold));
+                let centred = fixed.unit * self.noised(sum, cell)? as f64;
+                Value::Mean { sum: centred + fixed.origin * count as f64, count }
+            }
+        })
+    }
+
+    fn fixed(&self, vector: usize) -> Option<FixedPoint> {
+        match self.accounting.vectors.get(vector)?.of {
+            Vector::Sum(fixed) => Some(fixed),
+            Vector::Patients | Vector::Rows | Vector::Distinct => None,
+        }
+    }
+
+    /// To the policy's base, never below k.
+    fn rounded(&self, count: i64) -> i64 {
+        let base = i64::from(self.policy.rounding);
+        let nearest = (count + base / 2).div_euclid(base) * base;
+        let k = i64::from(self.policy.threshold);
+        nearest.max((k + base - 1) / base * base)
+    }
+
+    fn exact(&self, vector: usize, cell: usize) -> i64 {
+        self.sums.vectors.get(vector).and_then(|v| v.get(cell)).copied().unwrap_or(0)
+    }
+
+    /// The sum with its noise: the same draw whenever this cell of this vector is looked at.
+    fn noised(&self, vector: usize, cell: usize) -> Option<i64> {
+        let label = self.sums.labels.get(cell)?;
+        let draw = Sha256::new()
+            .chain_update(self.seed.0)
+            .chain_update((vector as u64).to_le_bytes())
+            .chain_update(label)
+            .finalize();
+        let mut random = ChaCha20Rng::from_seed(draw.into());
+        let noise = self.samplers.get(vector)?.sample(&mut random);
+        let noise = i64::try_from(&noise).ok()?;
+        Some(self.exact(vector, cell).saturating_add(noise))
+    }
+}
+
+fn samplers(accounting: &Accounting) -> Result<Vec<DiscreteGaussian>, GateError> {
+    let sampler = |vector: &NoisedVector| {
+        let sd =
+            Rational::from_unsigned(vector.sd_1024, SD_DENOMINATOR).map_err(|e| GateError(e.to_string()))?;
+        DiscreteGaussian::new(sd).map_err(|e| GateError(e.to_string()))
+    };
+    accounting.vectors.iter().map(sampler).collect()
+}
+
+fn measure_columns(
+    accounting: &Accounting,
+    schema: &SchemaRef,
+    dims: usize,
+    values: &[Vec<Value>],
+) -> Vec<ArrayRef> {
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for (measure, (_, source)) in accounting.measures.iter().enumerate() {
+        let of = |row: &Vec<Value>| row.get(measure).copied().unwrap_or(Value::Absent);
+        let integers = |pick: fn(Value) -> Option<i64>| -> ArrayRef {
+            Arc::new(values.iter().map(|row| pick(of(row))).collect::<Int64Array>())
+        };
+        let floats = |pick: fn(Value) -> Option<f64>| -> ArrayRef {
+            Arc::new(values.iter().map(|row| pick(of(row))).collect::<Float64Array>())
+        };
+        match source {
+            Source::Count(_) => columns.push(integers(Value::count)),
+            Source::Sum(_) => {
+                let announced = schema.fields().get(dims + columns.len()).map(|f| f.data_type().clone());
+                let whole = announced == Some(DataType::Int64);
+                columns.push(if whole { integers(Value::whole_sum) } else { floats(Value::sum) });
+            }
+            Source::Mean { .. } => {
+                columns.push(floats(Value::sum));
+                columns.push(integers(Value::count));
+            }
+        }
+    }
+    columns
+}
+
+impl Value {
+    fn count(self) -> Option<i64> {
+        match self {
+            Value::Count(n) | Value::Mean { count: n, .. } => Some(n),
+            Value::Absent | Value::Sum(_) => None,
+        }
+    }
+
+    fn sum(self) -> Option<f64> {
+        match self {
+            Value::Sum(s) | Value::Mean { sum: s, .. } => Some(s),
+            Value::Absent | Value::Count(_) => None,
+        }
+    }
+
+    fn whole_sum(self) -> Option<i64> {
+        self.sum().map(|s| s.round() as i64)
+    }
+}

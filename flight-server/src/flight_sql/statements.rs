@@ -1,0 +1,266 @@
+//! Statements on their way through the door: planned, kept under a handle, run once, streamed.
+//!
+//! A refusal comes as early as it can: when a statement is prepared or announced, before any node is asked. The
+//! question runs when its ticket is redeemed, within that call: dropping the call drops the question at every node.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arrow_flight::sql::ActionCreatePreparedStatementResult;
+use caim_engine::hub::{Answer, Hub, HubError, Prepared};
+use caim_engine::{Asker, Summary};
+use caim_sql::lower::Settings;
+use caim_sql::{Code, Refusal};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use futures::FutureExt;
+use prost::bytes::Bytes;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tonic::Status;
+
+use super::callers::Caller;
+use super::commands::{schema_result, ticket};
+use super::handles::{Bounds, Handles};
+use super::service::Messages;
+use super::{parameters, wire_schema};
+use crate::{status, wire};
+
+/// Prepared statements that are kept.
+pub(super) const PREPARED: Bounds =
+    Bounds { per_owner: 256, overall: 4_096, idle: Duration::from_secs(3600) };
+
+/// Announced statements that wait to be fetched.
+const TICKETS: Bounds = Bounds { per_owner: 256, overall: 4_096, idle: Duration::from_secs(300) };
+
+/// Statements planned and run at the same time; more wait, but not for ever.
+const PLANNING: usize = 8;
+const RUNNING: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The statements of all callers.
+pub(super) struct Statements {
+    hub: Arc<Hub>,
+    prepared: Handles<Kept>,
+    tickets: Handles<Ticketed>,
+    planning: Semaphore,
+    running: Semaphore,
+}
+
+/// A prepared statement: as it was planned, and with the parameters that were bound last.
+struct Kept {
+    planned: Arc<Prepared>,
+    bound: Mutex<Arc<Prepared>>,
+}
+
+/// A statement that was announced, with who asked it for what.
+struct Ticketed {
+    prepared: Arc<Prepared>,
+    asker: Asker,
+}
+
+/// An announced statement.
+pub(super) struct Announced {
+    pub(super) schema: SchemaRef,
+    pub(super) ticket: Bytes,
+}
+
+impl Statements {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self {
+            hub,
+            prepared: Handles::new(PREPARED),
+            tickets: Handles::new(TICKETS),
+            planning: Semaphore::new(PLANNING),
+            running: Semaphore::new(RUNNING),
+        }
+    }
+
+    /// The schema of a statement's answer; nothing is kept.
+    pub(super) async fn describe(&self, caller: &Caller, sql: String) -> Result<SchemaRef, Status> {
+        let prepared = self.plan(caller, sql).await?;
+        Ok(wire_schema::announced(&prepared.schema()))
+    }
+
+    /// The schema of a prepared statement's answer.
+    pub(super) fn describe_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<SchemaRef, Status> {
+        let prepared = self.kept(caller, handle)?.latest();
+        Ok(wire_schema::announced(&prepared.schema()))
+    }
+
+    /// Plans a statement and keeps it under a ticket.
+    pub(super) async fn announce(&self, caller: &Caller, sql: String) -> Result<Announced, Status> {
+        let prepared = self.plan(caller, sql).await?;
+        self.ticketed(caller, Arc::new(prepared))
+    }
+
+    /// Keeps a prepared statement with its parameters under a ticket.
+    pub(super) fn announce_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<Announced, Status> {
+        let prepared = self.kept(caller, handle)?.latest();
+        self.ticketed(caller, prepared)
+    }
+
+    /// Plans a statement and keeps it for later executions.
+    pub(super) async fn prepare(
+        &self,
+        caller: &Caller,
+        sql: String,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let prepared = Arc::new(self.plan(caller, sql).await?);
+        let dataset_schema = schema_result(&wire_schema::announced(&prepared.schema()))?.schema;
+        let parameter_schema = schema_result(&wire_schema::announced(&prepared.parameters()))?.schema;
+        let kept = Kept { planned: Arc::clone(&prepared), bound: Mutex::new(prepared) };
+        let handle = self.prepared.keep(&caller.user.name, kept);
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: handle.into(),
+            dataset_schema,
+            parameter_schema,
+        })
+    }
+
+    /// Binds parameters to a prepared statement until others are bound.
+    pub(super) async fn bind(
+        &self,
+        caller: &Caller,
+        handle: &[u8],
+        values: Vec<ScalarValue>,
+    ) -> Result<(), Status> {
+        let kept = self.kept(caller, handle)?;
+        let (hub, planned) = (Arc::clone(&self.hub), Arc::clone(&kept.planned));
+        let bound =
+            self.blocking(move || hub.bind(&planned, parameters::fit(values, &planned.parameters()))).await?;
+        *kept.bound.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(bound);
+        Ok(())
+    }
+
+    /// Forgets a prepared statement. One that is not there is closed already.
+    pub(super) fn close(&self, caller: &Caller, handle: &[u8]) {
+        self.prepared.take(&caller.user.name, &String::from_utf8_lossy(handle));
+    }
+
+    /// Forgets an announced statement; says whether it was still there.
+    pub(super) fn cancel(&self, caller: &Caller, handle: &[u8]) -> bool {
+        self.tickets.take(&caller.user.name, &String::from_utf8_lossy(handle)).is_some()
+    }
+
+    /// Redeems a ticket: runs the statement and streams its answer. A ticket works once, for its owner.
+    pub(super) async fn run(&self, caller: &Caller, handle: &[u8]) -> Result<Messages, Status> {
+        let ticketed = self
+            .tickets
+            .take(&caller.user.name, &String::from_utf8_lossy(handle))
+            .ok_or_else(|| Status::not_found("the ticket is unknown, used, expired or another user's"))?;
+        let schema = wire_schema::announced(&ticketed.prepared.schema());
+        if let Some((key, value)) = ticketed.prepared.setting() {
+            caller.set(key, value).map_err(|refusal| status::of_refusal(&refusal))?;
+            return wire::encode(schema, Vec::new(), &Summary::default());
+        }
+        let answer = self.answer(&ticketed).await?;
+        let batches = answer.batches.iter().map(|batch| wire_schema::conform(batch, &schema));
+        let batches = batches.collect::<Result<_, _>>().map_err(|error| {
+            tracing::error!(%error, "an answer has another schema than announced");
+            status::failed("the answer has another schema than announced")
+        })?;
+        wire::encode(schema, batches, &answer.summary)
+    }
+
+    /// A statement that came as an update: only SET is one.
+    pub(super) async fn update(&self, caller: &Caller, sql: String) -> Result<(), Status> {
+        let prepared = self.plan(caller, sql).await?;
+        apply(caller, &prepared)
+    }
+
+    /// A prepared statement that came as an update.
+    pub(super) fn update_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<(), Status> {
+        apply(caller, &self.kept(caller, handle)?.planned)
+    }
+
+    /// What a statement would push down, cost and protect, as text.
+    pub(super) async fn check(&self, caller: &Caller, sql: String) -> Result<String, Status> {
+        let (hub, settings) = (Arc::clone(&self.hub), caller.options.settings());
+        self.blocking(move || hub.check(&sql, &settings).map(|check| check.to_string())).await
+    }
+
+    async fn plan(&self, caller: &Caller, sql: String) -> Result<Prepared, Status> {
+        let (hub, settings): (_, Settings) = (Arc::clone(&self.hub), caller.options.settings());
+        let prepared = self.blocking(move || hub.prepare(&sql, &settings)).await?;
+        if let Some((key, value)) = prepared.setting() {
+            caller.can_set(key, value).map_err(|refusal| status::of_refusal(&refusal))?;
+        }
+        Ok(prepared)
+    }
+
+    fn ticketed(&self, caller: &Caller, prepared: Arc<Prepared>) -> Result<Announced, Status> {
+        let waiting = prepared.parameters().fields().len();
+        if waiting > 0 {
+            let reason = format!("the statement waits for {waiting} parameters");
+            return Err(status::of_refusal(
+                &Refusal::new(Code::Invalid, reason).with_rewrite("bind one row of values"),
+            ));
+        }
+        let asker = caller.options.asker(&caller.user).map_err(|refusal| status::of_refusal(&refusal))?;
+        let schema = wire_schema::announced(&prepared.schema());
+        let handle = self.tickets.keep(&caller.user.name, Ticketed { prepared, asker });
+        Ok(Announced { schema, ticket: ticket(&handle) })
+    }
+
+    fn kept(&self, caller: &Caller, handle: &[u8]) -> Result<Arc<Kept>, Status> {
+        let kept = self.prepared.get(&caller.user.name, &String::from_utf8_lossy(handle));
+        kept.ok_or_else(|| {
+            Status::not_found("the prepared statement is unknown, closed, expired or another user's")
+        })
+    }
+
+    async fn answer(&self, ticketed: &Ticketed) -> Result<Answer, Status> {
+        let _running = patient(&self.running).await?;
+        // A panic in one question must not take the connection and its other questions along.
+        let answer = AssertUnwindSafe(self.hub.answer(&ticketed.prepared, &ticketed.asker)).catch_unwind();
+        match Box::pin(answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(HubError::Refused(refusal))) => Err(status::of_refusal(&refusal)),
+            Ok(Err(HubError::Failed(why))) => Err(status::failed(&why)),
+            Err(_) => {
+                Err(status::failed("the question ended with a fault; the hub's operator finds it in the log"))
+            }
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Status> {
+        let _planning = patient(&self.planning).await?;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(planned) => planned.map_err(|refusal| status::of_refusal(&refusal)),
+            Err(_) => {
+                Err(status::failed("planning ended with a fault; the hub's operator finds it in the log"))
+            }
+        }
+    }
+}
+
+impl Kept {
+    fn latest(&self) -> Arc<Prepared> {
+        Arc::clone(&self.bound.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn apply(caller: &Caller, prepared: &Prepared) -> Result<(), Status> {
+    let applied = match prepared.setting() {
+        Some((key, value)) => caller.set(key, value),
+        None => Err(read_only()),
+    };
+    applied.map_err(|refusal| status::of_refusal(&refusal))
+}
+
+/// No to everything that would write.
+pub(super) fn read_only() -> Refusal {
+    Refusal::new(Code::Statement, "the statement came as an update, and this hub is read-only")
+}
+
+async fn patient(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
+    match tokio::time::timeout(PATIENCE, semaphore.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) => Err(Status::unavailable("the hub is shutting down")),
+        Err(_) => Err(Status::resource_exhausted("the hub is busy; try again later")),
+    }
+}

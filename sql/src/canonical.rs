@@ -1,0 +1,126 @@
+//! One spelling for one question, and its SQL text.
+//!
+//! Two statements that lower to the same canonical form are the same question: a node answers the second one from its
+//! answer store. `lower(plan(to_sql(q))) == q` holds for every lowered `q`, so the text is a faithful record for audit.
+
+mod condition;
+mod render;
+
+use std::collections::BTreeSet;
+
+use crate::private_query::{
+    Aggregate, ColumnRef, Dim, Edge, JoinKey, JoinTree, Measure, PrivateQuery, TableRef,
+};
+
+pub(crate) use condition::is_never;
+pub use render::to_sql;
+
+/// The canonical form: tables sorted, joins as a star per key, conditions in negation normal form, sorted, merged and
+/// without duplicates, dims and measures sorted and without duplicates. Idempotent.
+#[must_use]
+pub fn canonical(query: PrivateQuery) -> PrivateQuery {
+    arranged(query).0
+}
+
+/// Where dims and measures went: their new positions by their old ones.
+pub(crate) struct Positions {
+    pub(crate) dims: Vec<usize>,
+    pub(crate) measures: Vec<usize>,
+}
+
+/// The canonical form, and where dims and measures went.
+pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
+    let PrivateQuery { version, from, cohort, dims, measures, noise_sd_milli, max_rows_per_patient } = query;
+    let (from, renumber) = tree(from);
+    let cohort = condition::canonical(&cohort, &renumber);
+    let dims = dims.into_iter().map(|dim| match dim {
+        Dim::Column(column) => Dim::Column(renumber.column(&column)),
+        Dim::DatePart { part, column } => Dim::DatePart { part, column: renumber.column(&column) },
+    });
+    let measures = measures.into_iter().map(|measure| Measure {
+        of: match measure.of {
+            Aggregate::Patients => Aggregate::Patients,
+            Aggregate::Rows => Aggregate::Rows,
+            Aggregate::Distinct(column) => Aggregate::Distinct(renumber.column(&column)),
+            Aggregate::Sum(column) => Aggregate::Sum(renumber.column(&column)),
+            Aggregate::Avg(column) => Aggregate::Avg(renumber.column(&column)),
+        },
+        filter: condition::canonical(&measure.filter, &renumber),
+    });
+    let (dims, dim_positions) = sorted(dims.collect());
+    let (measures, measure_positions) = sorted(measures.collect());
+    let positions = Positions { dims: dim_positions, measures: measure_positions };
+    (PrivateQuery { version, from, cohort, dims, measures, noise_sd_milli, max_rows_per_patient }, positions)
+}
+
+/// Sorted without duplicates, and the new position of every old one.
+fn sorted<T: Ord + Clone>(items: Vec<T>) -> (Vec<T>, Vec<usize>) {
+    let mut unique = items.clone();
+    unique.sort();
+    unique.dedup();
+    let positions = items.iter().map(|item| unique.binary_search(item).unwrap_or_default()).collect();
+    (unique, positions)
+}
+
+/// New positions of the tables of one tree.
+struct Renumber(Vec<usize>);
+
+impl Renumber {
+    fn position(&self, table: usize) -> usize {
+        self.0.get(table).copied().unwrap_or(table)
+    }
+
+    fn column(&self, column: &ColumnRef) -> ColumnRef {
+        ColumnRef { table: self.position(column.table), column: column.column.clone() }
+    }
+}
+
+/// Tables sorted by name, then by first use; edges from the smallest table of every key.
+fn tree(from: JoinTree) -> (JoinTree, Renumber) {
+    let mut order: Vec<(TableRef, usize)> = from.tables.into_iter().zip(0..).collect();
+    order.sort();
+    let mut renumber = Renumber(vec![0; order.len()]);
+    for (new, (_, old)) in order.iter().enumerate() {
+        if let Some(position) = renumber.0.get_mut(*old) {
+            *position = new;
+        }
+    }
+    let tables = order.into_iter().map(|(table, _)| table).collect();
+    let edges = edges(from.edges, &renumber);
+    (JoinTree { tables, edges }, renumber)
+}
+
+fn edges(edges: Vec<Edge>, renumber: &Renumber) -> Vec<Edge> {
+    let mut kept = BTreeSet::new();
+    let mut classes: Vec<BTreeSet<(usize, String)>> = Vec::new();
+    for edge in edges {
+        let (left, right) = (renumber.position(edge.left), renumber.position(edge.right));
+        match edge.on {
+            JoinKey::Patient => {
+                kept.insert(Edge { left: left.min(right), right: left.max(right), on: JoinKey::Patient });
+            }
+            JoinKey::Columns { left: l, right: r } => {
+                let mut class = BTreeSet::from([(left, l), (right, r)]);
+                classes.retain(|other| {
+                    let apart = class.is_disjoint(other);
+                    if !apart {
+                        class.extend(other.iter().cloned());
+                    }
+                    apart
+                });
+                classes.push(class);
+            }
+        }
+    }
+    for class in classes {
+        let mut columns = class.into_iter();
+        let Some((left, l)) = columns.next() else { continue };
+        for (right, r) in columns {
+            kept.insert(Edge { left, right, on: JoinKey::Columns { left: l.clone(), right: r } });
+        }
+    }
+    kept.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! A question as SQL text in our own dialect: plain, for audit records and `caim check`.
+
+use std::fmt::Write;
+
+use caim_ontology::{Models, Role};
+use datafusion_sql::sqlparser::keywords::ALL_KEYWORDS;
+
+use crate::calendar::Day;
+use crate::private_query::{
+    Aggregate, Atom, BoolTree, ColumnRef, DatePart, Dim, Edge, Endpoint, Exists, JoinKey, JoinTree, Link,
+    Measure, PrivateQuery, Value,
+};
+
+/// The question as one SELECT statement.
+#[must_use]
+pub fn to_sql(query: &PrivateQuery, models: &Models) -> String {
+    let scope = Scope { from: &query.from, models, prefix: "t".to_owned(), depth: 0 };
+    let dims: Vec<String> = query.dims.iter().map(|dim| scope.dim(dim)).collect();
+    let measures = query.measures.iter().map(|measure| scope.measure(measure));
+    let list: Vec<String> = dims.iter().cloned().chain(measures).collect();
+    let distinct = if query.measures.is_empty() { "DISTINCT " } else { "" };
+    let mut sql = format!("SELECT {distinct}{} FROM {}", list.join(", "), scope.tables());
+    if !query.cohort.is_always() {
+        let _ = write!(sql, " WHERE {}", scope.condition(&query.cohort));
+    }
+    if !dims.is_empty() && !query.measures.is_empty() {
+        let _ = write!(sql, " GROUP BY {}", dims.join(", "));
+    }
+    sql
+}
+
+/// A join tree whose tables are called `t0`, `t1`, ..., or `e1_0`, ... inside `EXISTS`.
+struct Scope<'a> {
+    from: &'a JoinTree,
+    models: &'a Models,
+    prefix: String,
+    depth: usize,
+}
+
+impl Scope<'_> {
+    fn alias(&self, table: usize) -> String {
+        format!("{}{table}", self.prefix)
+    }
+
+    fn column(&self, column: &ColumnRef) -> String {
+        self.named(column.table, &column.column)
+    }
+
+    fn named(&self, table: usize, column: &str) -> String {
+        format!("{}.{}", self.alias(table), quoted(column))
+    }
+
+    /// The column that names the patient in a table, if it has patients.
+    fn patient_column(&self, table: usize) -> Option<String> {
+        let name = self.from.tables.get(table)?;
+        let table_of_model = self.models.table(&name.schema, &name.table).ok()?;
+        let unit = table_of_model.columns.iter().find(|c| c.role == Role::UnitId)?;
+        Some(self.named(table, &unit.stored))
+    }
+
+    /// The patient of a joined row.
+    fn patient(&self) -> String {
+        let found = (0..self.from.tables.len()).find_map(|i| self.patient_column(i));
+        found.unwrap_or_else(|| self.named(0, "patient_id"))
+    }
+
+    fn tables(&self) -> String {
+        let mut sql = String::new();
+        for (i, table) in self.from.tables.iter().enumerate() {
+            let name = format!("{}.{} AS {}", quoted(&table.schema), quoted(&table.table), self.alias(i));
+            let on: Vec<String> =
+                self.from.edges.iter().filter(|e| e.right == i).map(|e| self.edge(e)).collect();
+            let _ = match (i, on.is_empty()) {
+                (0, _) => write!(sql, "{name}"),
+                (_, true) => write!(sql, " CROSS JOIN {name}"),
+                (_, false) => write!(sql, " JOIN {name} ON {}", on.join(" AND ")),
+            };
+        }
+        sql
+    }
+
+    fn edge(&self, edge: &Edge) -> String {
+        match &edge.on {
+            JoinKey::Patient => {
+                let patient = |table| self.patient_column(table).unwrap_or_else(|| self.named(table, "patient_id"));
+                format!("{} = {}", patient(edge.left), patient(edge.right))
+            }
+            JoinKey::Columns { left, right } => {
+                format!("{} = {}", self.named(edge.left, left), self.named(edge.right, right))
+            }
+        }
+    }
+
+    fn dim(&self, dim: &Dim) -> String {
+        match dim {
+            Dim::Column(column) => self.column(column),
+            Dim::DatePart { part, column } => {
+                let part = match part {
+                    DatePart::Year => "YEAR",
+                    DatePart::Quarter => "QUARTER",
+                    DatePart::Month => "MONTH",
+                };
+                format!("EXTRACT({part} FROM {})", self.column(column))
+            }
+        }
+    }
+
+    fn measure(&self, measure: &Measure) -> String {
+        let of = match &measure.of {
+            Aggregate::Patients => format!("count(DISTINCT {})", self.patient()),
+            Aggregate::Rows => "count(*)".to_owned(),
+            Aggregate::Distinct(column) => format!("count(DISTINCT {})", self.column(column)),
+            Aggregate::Sum(column) => format!("sum({})", self.column(column)),
+            Aggregate::Avg(column) => format!("avg({})", self.column(column)),
+        };
+        if measure.filter.is_always() {
+            return of;
+        }
+        format!("{of} FILTER (WHERE {})", self.condition(&measure.filter))
+    }
+
+    fn condition(&self, tree: &BoolTree) -> String {
+        match tree {
+            BoolTree::And(parts) if parts.is_empty() => "TRUE".to_owned(),
+            BoolTree::Or(parts) if parts.is_empty() => "FALSE".to_owned(),
+            BoolTree::And(parts) => self.joined(parts, " AND "),
+            BoolTree::Or(parts) => self.joined(parts, " OR "),
+            BoolTree::Is(atom) => self.atom(atom, ""),
+            BoolTree::Not(inner) => match inner.as_ref() {
+                BoolTree::Is(atom @ (Atom::In { .. } | Atom::IsNull { .. } | Atom::Exists(_))) => {
+                    self.atom(atom, "NOT ")
+                }
+                other => format!("NOT ({})", self.condition(other)),
+            },
+        }
+    }
+
+    fn joined(&self, parts: &[BoolTree], word: &str) -> String {
+        let one = |part: &BoolTree| match part {
+            BoolTree::And(_) | BoolTree::Or(_) => format!("({})", self.condition(part)),
+            BoolTree::Not(_) | BoolTree::Is(_) => self.condition(part),
+        };
+        parts.iter().map(one).collect::<Vec<_>>().join(word)
+    }
+
+    /// An atom; `not` is `NOT ` or empty and stands where SQL wants it.
+    fn atom(&self, atom: &Atom, not: &str) -> String {
+        match atom {
+            Atom::In { column, values } => {
+                let values: Vec<String> = values.iter().map(value).collect();
+                format!("{} {not}IN ({})", self.column(column), values.join(", "))
+            }
+            Atom::IsNull { column } => format!("{} IS {not}NULL", self.column(column)),
+            Atom::Range { column, lo, hi } => {
+                let column = self.column(column);
+                let end = |end: &Endpoint, sign: &str| {
+                    format!("{column} {sign}{} {}", if end.inclusive { "=" } else { "" }, value(&end.value))
+                };
+                let ends = lo.iter().map(|e| end(e, ">")).chain(hi.iter().map(|e| end(e, "<")));
+                format!("({})", ends.collect::<Vec<_>>().join(" AND "))
+            }
+            Atom::Exists(exists) => format!("{not}{}", self.exists(exists)),
+        }
+    }
+
+    fn exists(&self, exists: &Exists) -> String {
+        let depth = self.depth + 1;
+        let inner = Scope { from: &exists.from, models: self.models, prefix: format!("e{depth}_"), depth };
+        let link = match &exists.link {
+            Link::Patient => format!("{} = {}", inner.patient(), self.patient()),
+            Link::Columns { outer, inner: own } => format!("{} = {}", inner.column(own), self.column(outer)),
+        };
+        let mut sql = format!("EXISTS (SELECT 1 FROM {} WHERE {link}", inner.tables());
+        match &exists.cohort {
+            BoolTree::And(parts) if parts.is_empty() => {}
+            or @ BoolTree::Or(_) => {
+                let _ = write!(sql, " AND ({})", inner.condition(or));
+            }
+            other => {
+                let _ = write!(sql, " AND {}", inner.condition(other));
+            }
+        }
+        sql.push(')');
+        sql
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Integer(n) => n.to_string(),
+        // Debug keeps a point or an exponent, so that the text stays a float.
+        Value::Float(x) => format!("{:?}", x.get()),
+        Value::Boolean(true) => "TRUE".to_owned(),
+        Value::Boolean(false) => "FALSE".to_owned(),
+        Value::Date(days) => format!("DATE '{}'", Day::from_days(*days)),
+    }
+}
+
+/// A name, quoted unless it is a plain word that SQL gives no meaning to.
+fn quoted(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let keyword = ALL_KEYWORDS.binary_search(&name.to_uppercase().as_str()).is_ok();
+    if plain && !keyword { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

@@ -1,0 +1,26 @@
+//! What may be *asked*: SQL text to a [`PrivateQuery`] in closed form, and a remainder for the hub.
+//!
+//! Free SQL above the gate, a closed form below it. The modules in the order of a question's way:
+//! [`text`] reads the statement (limits, names in any case, placeholders), [`catalogue`] shows it the public tables,
+//! [`plan`] makes an analysed logical plan, [`lower`] splits that into private queries and a remainder over what they
+//! release, whose columns [`released`] names. [`private_query`] is the closed form, [`validate`] the one place that
+//! says what a data model allows of it (hub and node both call it), [`canonical`] its one spelling and its SQL text,
+//! [`refusal`] every reason to say no.
+//!
+//! The crate does no IO, runs nothing, and is not async.
+
+mod calendar;
+pub mod canonical;
+pub mod catalogue;
+pub mod lower;
+pub mod plan;
+pub mod private_query;
+pub mod refusal;
+pub mod released;
+pub mod text;
+pub mod validate;
+
+pub use lower::{Lowered, lower};
+pub use plan::{Planned, plan};
+pub use private_query::PrivateQuery;
+pub use refusal::{Code, Refusal};

@@ -1,0 +1,78 @@
+//! Expressions without columns, computed while lowering: casts of date strings, `1 = 1`, date arithmetic.
+//!
+//! Only cheap, deterministic expressions are computed; a function that could make a value of 2 GiB is not.
+
+use datafusion_common::ScalarValue;
+use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_expr::Expr;
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+
+use crate::catalogue::foldable;
+
+/// The value of an expression without columns, if it has one.
+pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
+    if let Expr::Literal(value, _) = expr {
+        return Some(value.clone());
+    }
+    if !is_computable(expr) {
+        return None;
+    }
+    match ExprSimplifier::new(SimplifyContext::default()).simplify(expr.clone()) {
+        Ok(Expr::Literal(value, _)) => Some(value),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Whether an expression consists of values and harmless operations alone.
+fn is_computable(expr: &Expr) -> bool {
+    let mut computable = true;
+    let walk = expr.apply(|node| {
+        computable = computable && is_harmless(node);
+        Ok(if computable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    walk.is_ok() && computable
+}
+
+fn is_harmless(node: &Expr) -> bool {
+    match node {
+        Expr::Alias(_)
+        | Expr::Literal(..)
+        | Expr::BinaryExpr(_)
+        | Expr::Not(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::InList(_) => true,
+        Expr::ScalarFunction(call) => foldable(&call.func),
+        Expr::Column(_)
+        | Expr::ScalarVariable(..)
+        | Expr::Like(_)
+        | Expr::SimilarTo(_)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::GroupingSet(_)
+        | Expr::Placeholder(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::Unnest(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_) => false,
+        #[expect(deprecated, reason = "the variant still exists and is refused")]
+        Expr::Wildcard { .. } => false,
+    }
+}

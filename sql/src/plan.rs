@@ -1,0 +1,155 @@
+//! From a parsed query to an analysed logical plan over the catalogue: names resolved, types coerced, nothing optimised.
+//!
+//! Planning recurses over the statement; call it on a thread with a stack of some MiB.
+
+mod errors;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion_common::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_common::{ParamValues, ScalarValue};
+use datafusion_expr::LogicalPlan;
+use datafusion_optimizer::Analyzer;
+use datafusion_sql::planner::{ParserOptions, SqlToRel};
+use datafusion_sql::sqlparser::ast::{Expr, Statement, Visit, Visitor};
+
+use crate::catalogue::{Catalogue, model_table};
+use crate::refusal::{Code, Refusal};
+use crate::text::Query;
+
+pub(crate) use errors::refused;
+
+/// Most parameters of one statement.
+const MAX_PARAMETERS: usize = 256;
+
+/// A query that was understood.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The analysed plan, not optimised.
+    pub plan: LogicalPlan,
+    /// Names of the columns, as the analyst wrote them; one a column of the plan's schema.
+    pub output: Vec<String>,
+    /// The plan before its types were coerced, for parameters that are still to be bound.
+    raw: LogicalPlan,
+    parameters: SchemaRef,
+}
+
+/// Plans a query.
+///
+/// # Errors
+/// `UnknownName` with the nearest names, `VolatileFunction`, `FunctionNotAllowed`, `TableNotAllowed`, `Invalid`,
+/// `Unsupported`.
+pub fn plan(query: &Query, catalogue: &Catalogue) -> Result<Planned, Refusal> {
+    check_functions(query, catalogue)?;
+    let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
+    let statement = Statement::Query(Box::new(query.ast.clone()));
+    let raw = SqlToRel::new_with_options(catalogue, options)
+        .sql_statement_to_plan(statement)
+        .map_err(|e| refused(&e))?;
+    let parameters = parameters(&raw)?;
+    let plan = analysed(raw.clone())?;
+    let output = output(query, &plan, catalogue);
+    Ok(Planned { plan, output, raw, parameters })
+}
+
+impl Planned {
+    /// The parameters that wait for values: fields `$1`, `$2`, ... in order, typed by what they are compared with.
+    #[must_use]
+    pub fn parameters(&self) -> SchemaRef {
+        Arc::clone(&self.parameters)
+    }
+
+    /// Puts values in the place of the parameters, by position.
+    ///
+    /// # Errors
+    /// `Invalid` when number or types do not fit.
+    pub fn bind(&self, values: Vec<ScalarValue>) -> Result<Self, Refusal> {
+        let wanted = self.parameters.fields();
+        if wanted.len() != values.len() {
+            let reason = format!("the statement has {} parameters; {} values came", wanted.len(), values.len());
+            return Err(Refusal::new(Code::Invalid, reason));
+        }
+        let fitting = |(value, field): (ScalarValue, &Arc<Field>)| {
+            value.cast_to(field.data_type()).map_err(|_| {
+                let reason = format!("parameter {} must be {}", field.name(), field.data_type());
+                Refusal::new(Code::Invalid, reason)
+            })
+        };
+        let values = values.into_iter().zip(wanted.iter()).map(fitting).collect::<Result<Vec<_>, _>>()?;
+        let raw = self.raw.clone().replace_params_with_values(&ParamValues::from(values)).map_err(|e| refused(&e))?;
+        let plan = analysed(raw.clone())?;
+        Ok(Self { plan, output: self.output.clone(), raw, parameters: Arc::new(Schema::empty()) })
+    }
+}
+
+fn analysed(plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    Analyzer::new().execute_and_check(plan, &ConfigOptions::default(), |_, _| {}).map_err(|e| refused(&e))
+}
+
+/// Every function that the statement calls must be known, and have one answer.
+fn check_functions(query: &Query, catalogue: &Catalogue) -> Result<(), Refusal> {
+    struct Calls<'a>(&'a Catalogue);
+    impl Visitor for Calls<'_> {
+        type Break = Box<Refusal>;
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Box<Refusal>> {
+            let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };
+            let name = call.name.to_string().replace('"', "");
+            match self.0.check_function(&name) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(refusal) => ControlFlow::Break(Box::new(refusal)),
+            }
+        }
+    }
+    match query.ast.visit(&mut Calls(catalogue)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(refusal) => Err(*refusal),
+    }
+}
+
+/// The parameters by number; each must have a type, and none may be left out.
+fn parameters(plan: &LogicalPlan) -> Result<SchemaRef, Refusal> {
+    let types = plan.get_parameter_types().map_err(|e| refused(&e))?;
+    let mut numbered = BTreeMap::new();
+    for (id, ty) in types {
+        let number = id.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n <= MAX_PARAMETERS);
+        let number = number.ok_or_else(|| {
+            Refusal::new(Code::Invalid, format!("{} is no parameter from $1 to ${MAX_PARAMETERS}", crate::text::shortened(&id)))
+        })?;
+        numbered.insert(number, ty.unwrap_or(DataType::Null));
+    }
+    let fields = numbered.iter().zip(1usize..).map(|((number, ty), expected)| {
+        if *number != expected {
+            return Err(Refusal::new(Code::Invalid, format!("the statement has ${number}, but no ${expected}")));
+        }
+        if *ty == DataType::Null {
+            return Err(Refusal::new(Code::Invalid, format!("the type of parameter ${number} is not known"))
+                .with_rewrite(format!("name its type: CAST(${number} AS BIGINT)")));
+        }
+        Ok(Field::new(format!("${number}"), ty.clone(), true))
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
+}
+
+/// Names of the columns: as written, and for wildcards in the models' spelling.
+fn output(query: &Query, plan: &LogicalPlan, catalogue: &Catalogue) -> Vec<String> {
+    let mut tables = Vec::new();
+    let scanned = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let table = model_table(scan).and_then(|t| catalogue.models().table(&t.schema, &t.table).ok());
+            tables.extend(table);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(scanned.is_ok(), "the walk itself cannot fail");
+    let standard = |name: &str| tables.iter().find_map(|t| t.column(name)).map(|c| c.name.clone());
+    let planned: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
+    query.names.resolve(&planned, standard)
+}
+
+#[cfg(test)]
+mod tests;

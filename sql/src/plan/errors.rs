@@ -1,0 +1,51 @@
+//! What the planner's errors mean to an analyst: a code, a bounded text, the nearest names.
+
+use datafusion_common::{DataFusionError, SchemaError};
+
+use crate::catalogue::{nearest, unknown};
+use crate::refusal::{Code, Refusal};
+use crate::text::shortened;
+
+/// The refusal that a planner's error stands for.
+pub(crate) fn refused(error: &DataFusionError) -> Refusal {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast_ref::<Refusal>() {
+            Some(refusal) => refusal.clone(),
+            None => Refusal::new(Code::Invalid, shortened(&inner.to_string())),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => refused(inner),
+        DataFusionError::Shared(inner) => refused(inner),
+        DataFusionError::Collection(all) => match all.first() {
+            Some(first) => refused(first),
+            None => Refusal::new(Code::Invalid, "the statement cannot be planned"),
+        },
+        DataFusionError::SchemaError(inner, _) => schema(inner),
+        DataFusionError::SQL(inner, _) => Refusal::new(Code::Syntax, shortened(&inner.to_string())),
+        DataFusionError::NotImplemented(reason) => Refusal::new(Code::Unsupported, shortened(reason)),
+        DataFusionError::ResourcesExhausted(reason) => Refusal::new(Code::TooComplex, shortened(reason)),
+        DataFusionError::Plan(reason)
+        | DataFusionError::Internal(reason)
+        | DataFusionError::Configuration(reason)
+        | DataFusionError::Execution(reason)
+        | DataFusionError::Substrait(reason)
+        | DataFusionError::Ffi(reason) => Refusal::new(Code::Invalid, shortened(reason)),
+        other => Refusal::new(Code::Invalid, shortened(&other.strip_backtrace())),
+    }
+}
+
+fn schema(error: &SchemaError) -> Refusal {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let names = valid_fields.iter().map(|f| f.name().to_owned());
+            unknown("column", &field.flat_name(), &nearest(field.name(), names, ToOwned::to_owned))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Refusal::new(Code::Invalid, format!("{} is ambiguous", shortened(field.name())))
+                .with_rewrite("name the table before the column: t.column")
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Refusal::new(Code::Invalid, format!("{} is there twice", shortened(name)))
+                .with_rewrite("give one of them another name with AS")
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The closed form: the only question a node answers. Whatever does not fit here cannot be asked.
+//!
+//! A value of these types says *what* is asked, never how to compute it; nodes build their plan afresh from it. It
+//! travels as JSON with a [`VERSION`]; a node refuses versions it does not know.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of the closed form's encoding. Raise it with every change of these types.
+pub const VERSION: u32 = 1;
+
+/// A question about patients, in closed form.
+///
+/// The answer has one row a cell (combination of the [`dims`](Self::dims)); without dims it has exactly one row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrivateQuery {
+    /// Encoding version, [`VERSION`].
+    pub version: u32,
+    /// The tables whose joined rows are looked at.
+    pub from: JoinTree,
+    /// Which of those rows count. True rows count; unknown ones (NULL) do not, as in SQL.
+    pub cohort: BoolTree,
+    /// What the cells are formed by.
+    pub dims: Vec<Dim>,
+    /// What is computed for every cell. Empty for `SELECT DISTINCT`: the cells themselves, over a hidden patient count.
+    pub measures: Vec<Measure>,
+    /// Noise multiplier the asker chose, in thousandths (4000 = 4.0); `None` leaves it to the node's policy.
+    pub noise_sd_milli: Option<u32>,
+    /// Rows a patient may add that the asker chose; `None` leaves it to the data model.
+    pub max_rows_per_patient: Option<u32>,
+}
+
+/// Tables joined along declared keys, every step within one patient (or to a public table).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinTree {
+    /// The tables; a [`ColumnRef`] names one by its position.
+    pub tables: Vec<TableRef>,
+    /// Exactly `tables.len() - 1` edges that connect them all, without duplicates.
+    pub edges: Vec<Edge>,
+}
+
+/// A table of a data model, names in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableRef {
+    /// Schema.
+    pub schema: String,
+    /// Table.
+    pub table: String,
+}
+
+/// A column of one of the tables of the nearest [`JoinTree`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnRef {
+    /// Position of the table in [`JoinTree::tables`].
+    pub table: usize,
+    /// Stored name of the column, lower case.
+    pub column: String,
+}
+
+/// How two tables of a tree are joined. Equality of the patient is always implied between patient tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edge {
+    /// The smaller table position.
+    pub left: usize,
+    /// The larger table position.
+    pub right: usize,
+    /// Which keys are equal.
+    pub on: JoinKey,
+}
+
+/// The keys of a join.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum JoinKey {
+    /// The same patient, nothing else.
+    Patient,
+    /// Column of the left table = column of the right table: a declared foreign key, in either direction, or two
+    /// columns that reference the same key.
+    Columns {
+        /// Stored name at the left table.
+        left: String,
+        /// Stored name at the right table.
+        right: String,
+    },
+}
+
+/// A condition in SQL's three-valued logic. In canonical form negation stands at atoms only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BoolTree {
+    /// All hold. Empty: true.
+    And(Vec<BoolTree>),
+    /// One holds. Empty: false.
+    Or(Vec<BoolTree>),
+    /// Does not hold.
+    Not(Box<BoolTree>),
+    /// One comparison.
+    Is(Atom),
+}
+
+/// One comparison of one column with public values, or the existence of other rows of the same patient.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Atom {
+    /// The column equals one of the values; canonical: sorted, without duplicates, at least one.
+    In {
+        /// A dimension.
+        column: ColumnRef,
+        /// The values, all of the column's type.
+        values: Vec<Value>,
+    },
+    /// The column is NULL.
+    IsNull {
+        /// Any column that may be asked about.
+        column: ColumnRef,
+    },
+    /// The column lies between two points of its public grid. Canonical for dates and integers: `lo` inclusive, `hi`
+    /// exclusive.
+    Range {
+        /// A measure, a date, or a dimension with bounds.
+        column: ColumnRef,
+        /// Lower end, if any.
+        lo: Option<Endpoint>,
+        /// Upper end, if any.
+        hi: Option<Endpoint>,
+    },
+    /// The patient has rows in other tables that meet a condition.
+    Exists(Box<Exists>),
+}
+
+/// One end of a range.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// The value, on the public grid.
+    pub value: Value,
+    /// Whether the value itself belongs to the range.
+    pub inclusive: bool,
+}
+
+/// `EXISTS` within the patient of the outer row.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exists {
+    /// The tables looked into.
+    pub from: JoinTree,
+    /// How they hang on the outer row.
+    pub link: Link,
+    /// Which rows count; columns refer to `from`.
+    pub cohort: BoolTree,
+}
+
+/// How an [`Exists`] hangs on the outer row. Equality of the patient is always implied.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Link {
+    /// The same patient, nothing else.
+    Patient,
+    /// A column of the outer tree equals a column of the inner tree, along a declared foreign key.
+    Columns {
+        /// Column of the outer tree.
+        outer: ColumnRef,
+        /// Column of the inner tree.
+        inner: ColumnRef,
+    },
+}
+
+/// What cells are formed by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Dim {
+    /// The value of a dimension column.
+    Column(ColumnRef),
+    /// A part of a date.
+    DatePart {
+        /// Which part.
+        part: DatePart,
+        /// A column of role date.
+        column: ColumnRef,
+    },
+}
+
+/// Parts of a date that may be grouped; the answer is an integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatePart {
+    /// The year, for example 2021.
+    Year,
+    /// 1 to 4.
+    Quarter,
+    /// 1 to 12.
+    Month,
+}
+
+/// What is computed for every cell, over the rows of the cohort that also meet [`filter`](Self::filter).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// What is computed.
+    pub of: Aggregate,
+    /// `FILTER (WHERE ...)`; true when absent (`And([])`).
+    pub filter: BoolTree,
+}
+
+/// The aggregates of the closed form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Aggregate {
+    /// Different patients. Integer.
+    Patients,
+    /// Joined rows. Integer.
+    Rows,
+    /// Different values of an identifier that belongs to one patient. Integer.
+    Distinct(ColumnRef),
+    /// Sum of a measure. Integer or float, as the column.
+    Sum(ColumnRef),
+    /// Mean of a measure. Float.
+    Avg(ColumnRef),
+}
+
+/// A public value in a question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Integer.
+    Integer(i64),
+    /// Floating point.
+    Float(Real),
+    /// True or false.
+    Boolean(bool),
+    /// Days since 1970-01-01.
+    Date(i32),
+}
+
+/// A finite `f64` with total order and equality, so that questions can be compared and hashed. -0.0 is 0.0.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Real(f64);
+
+impl Real {
+    /// The number, unless it is not finite.
+    #[must_use]
+    pub fn new(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self(value + 0.0))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Real {
+    type Error = &'static str;
+
+    fn try_from(value: f64) -> Result<Self, Self::Error> {
+        Self::new(value).ok_or("a number in a question must be finite")
+    }
+}
+
+impl From<Real> for f64 {
+    fn from(value: Real) -> Self {
+        value.0
+    }
+}
+
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Real {}
+
+impl std::hash::Hash for Real {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
+
+impl PartialOrd for Real {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Real {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl BoolTree {
+    /// The condition that always holds.
+    #[must_use]
+    pub fn always() -> Self {
+        Self::And(Vec::new())
+    }
+
+    /// Whether this is the condition that always holds.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        matches!(self, Self::And(all) if all.is_empty())
+    }
+}
+
+impl TableRef {
+    /// A table by name, in any case.
+    #[must_use]
+    pub fn new(schema: &str, table: &str) -> Self {
+        Self { schema: schema.to_lowercase(), table: table.to_lowercase() }
+    }
+}
+
+impl ColumnRef {
+    /// A column by the position of its table and its name, in any case.
+    #[must_use]
+    pub fn new(table: usize, column: &str) -> Self {
+        Self { table, column: column.to_lowercase() }
+    }
+}

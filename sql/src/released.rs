@@ -1,0 +1,49 @@
+//! The columns of what the nodes released for one question, merged: the tables that the hub's remainder reads.
+
+use caim_ontology::{ColumnType, Models};
+use datafusion_common::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+
+use crate::private_query::{Aggregate, ColumnRef, Dim, PrivateQuery};
+use crate::refusal::Refusal;
+use crate::validate;
+
+/// The Arrow type that a column of a data model has in plans.
+#[must_use]
+pub fn arrow_type(ty: ColumnType) -> DataType {
+    match ty {
+        ColumnType::Text => DataType::Utf8,
+        ColumnType::Integer => DataType::Int64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Boolean => DataType::Boolean,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+    }
+}
+
+/// `d0`, `d1`, ... for the dims, then for measure `i` its value `m{i}` (Int64 for counts and sums of integers, else
+/// Float64) and the bounds `m{i}_lower` and `m{i}_upper` (Float64). Every column is nullable: NULL is not released.
+///
+/// # Errors
+/// When the query names a table or column that the models do not have.
+pub fn schema(query: &PrivateQuery, models: &Models) -> Result<Schema, Refusal> {
+    let column_type = |column: &ColumnRef| Ok(arrow_type(validate::column(&query.from, column, models)?.ty));
+    let mut fields = Vec::with_capacity(query.dims.len() + 3 * query.measures.len());
+    for (i, dim) in query.dims.iter().enumerate() {
+        let ty = match dim {
+            Dim::Column(column) => column_type(column)?,
+            Dim::DatePart { .. } => DataType::Int64,
+        };
+        fields.push(Field::new(format!("d{i}"), ty, true));
+    }
+    for (i, measure) in query.measures.iter().enumerate() {
+        let ty = match &measure.of {
+            Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => DataType::Int64,
+            Aggregate::Sum(column) => column_type(column)?,
+            Aggregate::Avg(_) => DataType::Float64,
+        };
+        fields.push(Field::new(format!("m{i}"), ty, true));
+        fields.push(Field::new(format!("m{i}_lower"), DataType::Float64, true));
+        fields.push(Field::new(format!("m{i}_upper"), DataType::Float64, true));
+    }
+    Ok(Schema::new(fields))
+}

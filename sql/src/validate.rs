@@ -1,0 +1,149 @@
+//! The one place that holds a question against the data models: which tables, columns, joins and values it may have.
+//!
+//! Lowering builds a [`PrivateQuery`] and has it validated; a node validates what came over the wire by the same rules,
+//! whoever sent it. Every column is checked in the position where it stands.
+
+mod roles;
+mod tree;
+
+use caim_ontology::{Column, Models};
+
+use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, PrivateQuery, VERSION};
+use crate::refusal::{Code, Refusal};
+
+pub(crate) use roles::{Comparison, comparison, full_name, off_grid_date, off_grid_number};
+pub(crate) use tree::{Components, Declared, Side, Tables, declared, undeclared};
+
+/// Atoms of cohort and filters together, those inside `Exists` included.
+pub const MAX_ATOMS: usize = 32;
+/// Dimensions.
+pub const MAX_DIMS: usize = 4;
+/// Measures.
+pub const MAX_MEASURES: usize = 16;
+/// Values of one `In`.
+pub const MAX_VALUES: usize = 1_000;
+/// Bytes of one text value.
+pub const MAX_TEXT_BYTES: usize = 256;
+/// Tables of one join tree.
+pub const MAX_TABLES: usize = 8;
+/// `Exists` inside `Exists`.
+pub const MAX_EXISTS_DEPTH: usize = 4;
+/// Nesting of conditions.
+const MAX_CONDITION_DEPTH: usize = 64;
+/// Noise multipliers that may be asked for, in thousandths.
+pub const NOISE_SD_MILLI: std::ops::RangeInclusive<u32> = 2_000..=20_000;
+/// Rows a patient may add that may be asked for.
+pub const MAX_ROWS_PER_PATIENT: std::ops::RangeInclusive<u32> = 1..=1_000;
+
+/// Says no to a question that the models do not allow.
+///
+/// # Errors
+/// `Malformed` for what no lowering builds, else the code of the rule that is broken, naming the column and its role.
+pub fn validate(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
+    settings(query)?;
+    if query.dims.len() > MAX_DIMS {
+        return Err(too_many("dimensions", query.dims.len(), MAX_DIMS));
+    }
+    if query.measures.len() > MAX_MEASURES {
+        return Err(too_many("measures", query.measures.len(), MAX_MEASURES));
+    }
+    if query.dims.is_empty() && query.measures.is_empty() {
+        return Err(Refusal::new(Code::Malformed, "the question has neither dimensions nor measures"));
+    }
+    let mut check = Check { models, atoms: 0 };
+    let tables = Tables::checked(&query.from, models)?;
+    check.condition(&query.cohort, &tables, Depth::default())?;
+    for dim in &query.dims {
+        roles::dim(dim, &tables)?;
+    }
+    for measure in &query.measures {
+        roles::measure(&measure.of, &tables)?;
+        check.condition(&measure.filter, &tables, Depth::default())?;
+    }
+    Ok(())
+}
+
+/// The column that a reference names.
+///
+/// # Errors
+/// `Malformed` when there is no such table or column.
+pub(crate) fn column<'a>(
+    from: &JoinTree,
+    column: &ColumnRef,
+    models: &'a Models,
+) -> Result<&'a Column, Refusal> {
+    Tables::unchecked(from, models)?.column(column)
+}
+
+fn settings(query: &PrivateQuery) -> Result<(), Refusal> {
+    if query.version != VERSION {
+        let reason = format!("the question has version {}; this is {VERSION}", query.version);
+        return Err(Refusal::new(Code::Malformed, reason));
+    }
+    if let Some(noise) = query.noise_sd_milli.filter(|n| !NOISE_SD_MILLI.contains(n)) {
+        return Err(Refusal::new(Code::NoiseOutOfRange, format!("caim.noise_sd is {}", f64::from(noise) / 1000.0)));
+    }
+    if let Some(rows) = query.max_rows_per_patient.filter(|n| !MAX_ROWS_PER_PATIENT.contains(n)) {
+        let reason = format!("caim.max_rows_per_patient is {rows}; it lies between 1 and 1000");
+        return Err(Refusal::new(Code::Setting, reason).with_rewrite("SET caim.max_rows_per_patient = 5"));
+    }
+    Ok(())
+}
+
+fn too_many(what: &str, found: usize, most: usize) -> Refusal {
+    Refusal::new(Code::TooComplex, format!("the question has {found} {what}; {most} are answered"))
+}
+
+/// How deep a condition stands.
+#[derive(Clone, Copy, Default)]
+struct Depth {
+    exists: usize,
+    nesting: usize,
+}
+
+struct Check<'a> {
+    models: &'a Models,
+    atoms: usize,
+}
+
+impl Check<'_> {
+    fn condition(&mut self, tree: &BoolTree, tables: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+        if depth.nesting > MAX_CONDITION_DEPTH {
+            return Err(too_many("nested conditions", depth.nesting, MAX_CONDITION_DEPTH));
+        }
+        let inner = Depth { nesting: depth.nesting + 1, ..depth };
+        match tree {
+            BoolTree::And(parts) | BoolTree::Or(parts) => {
+                parts.iter().try_for_each(|part| self.condition(part, tables, inner))
+            }
+            BoolTree::Not(part) => self.condition(part, tables, inner),
+            BoolTree::Is(atom) => self.atom(atom, tables, depth),
+        }
+    }
+
+    fn atom(&mut self, atom: &Atom, tables: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+        self.atoms += 1;
+        if self.atoms > MAX_ATOMS {
+            return Err(too_many("conditions", self.atoms, MAX_ATOMS));
+        }
+        match atom {
+            Atom::In { column, values } => roles::in_values(tables.named(column)?, values),
+            Atom::IsNull { column } => roles::is_null(tables.named(column)?),
+            Atom::Range { column, lo, hi } => roles::range(tables.named(column)?, lo.as_ref(), hi.as_ref()),
+            Atom::Exists(exists) => self.exists(exists, tables, depth),
+        }
+    }
+
+    fn exists(&mut self, exists: &Exists, outer: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+        let deeper = Depth { exists: depth.exists + 1, nesting: depth.nesting + 1 };
+        if deeper.exists > MAX_EXISTS_DEPTH {
+            return Err(too_many("nested EXISTS", deeper.exists, MAX_EXISTS_DEPTH));
+        }
+        let inner = Tables::checked(&exists.from, self.models)?;
+        tree::link(&exists.link, outer, &inner)?;
+        self.condition(&exists.cohort, &inner, deeper)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What each role allows a column to be: compared, grouped, counted, summed; and the public grids of values.
+
+use caim_ontology::{Bounds, ColumnType, Grid, Role};
+
+use super::tree::{Side, Tables};
+use super::{MAX_TEXT_BYTES, MAX_VALUES};
+use crate::calendar::Day;
+use crate::private_query::{Aggregate, DatePart, Dim, Endpoint, Value};
+use crate::refusal::{Code, Refusal};
+
+/// What a column may be compared with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Comparison {
+    /// Values, by equality.
+    Values,
+    /// Values by equality, and ranges between integers.
+    Bounded(Bounds),
+    /// Ranges between points of a grid.
+    Number(Bounds),
+    /// Ranges between points of a calendar.
+    Date(Grid),
+}
+
+/// `dicom.series.Modality`.
+pub(crate) fn full_name(side: Side<'_>) -> String {
+    format!("{}.{}.{}", side.schema, side.table.name, side.column.name)
+}
+
+fn refuse<T>(side: Side<'_>, code: Code, rest: &str) -> Result<T, Refusal> {
+    Err(Refusal::new(code, format!("{} is a column of role {}{rest}", full_name(side), side.column.role.name())))
+}
+
+/// How a column may be compared with values.
+pub(crate) fn comparison(side: Side<'_>) -> Result<Comparison, Refusal> {
+    match &side.column.role {
+        Role::UnitId | Role::Identifier { .. } => refuse(side, Code::IdentifierFilter, ""),
+        Role::Hidden => refuse(side, Code::ColumnNotAllowed, ": it cannot be asked"),
+        Role::Dimension { bounds: None, .. } => Ok(Comparison::Values),
+        Role::Dimension { bounds: Some(bounds), .. } => Ok(Comparison::Bounded(*bounds)),
+        Role::Measure { bounds } => Ok(Comparison::Number(*bounds)),
+        Role::Date { grid } => Ok(Comparison::Date(*grid)),
+    }
+}
+
+pub(super) fn in_values(side: Side<'_>, values: &[Value]) -> Result<(), Refusal> {
+    match comparison(side)? {
+        Comparison::Values | Comparison::Bounded(_) => {}
+        Comparison::Number(_) | Comparison::Date(_) => {
+            return refuse(side, Code::ExpressionNotAllowed, ": it is compared by ranges");
+        }
+    }
+    if values.is_empty() {
+        return Err(Refusal::new(Code::Malformed, "a list of no values"));
+    }
+    if values.len() > MAX_VALUES {
+        return Err(super::too_many("values in one list", values.len(), MAX_VALUES));
+    }
+    values.iter().try_for_each(|value| check_value(side, value))
+}
+
+fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> {
+    let fits = match (value, side.column.ty) {
+        (Value::Text(text), ColumnType::Text) => {
+            if text.len() > MAX_TEXT_BYTES {
+                return Err(super::too_many("bytes in one value", text.len(), MAX_TEXT_BYTES));
+            }
+            true
+        }
+        (Value::Integer(_), ColumnType::Integer)
+        | (Value::Float(_), ColumnType::Float)
+        | (Value::Boolean(_), ColumnType::Boolean)
+        | (Value::Date(_), ColumnType::Date) => true,
+        (
+            Value::Text(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Date(_),
+            ColumnType::Text
+            | ColumnType::Integer
+            | ColumnType::Float
+            | ColumnType::Boolean
+            | ColumnType::Date
+            | ColumnType::Timestamp,
+        ) => false,
+    };
+    if fits { Ok(()) } else { Err(Refusal::new(Code::Malformed, format!("a value of {} has another type", full_name(side)))) }
+}
+
+pub(super) fn is_null(side: Side<'_>) -> Result<(), Refusal> {
+    match &side.column.role {
+        Role::Hidden => refuse(side, Code::ColumnNotAllowed, ": it cannot be asked"),
+        Role::UnitId | Role::Identifier { .. } | Role::Dimension { .. } | Role::Measure { .. } | Role::Date { .. } => {
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn range(side: Side<'_>, lo: Option<&Endpoint>, hi: Option<&Endpoint>) -> Result<(), Refusal> {
+    let comparison = comparison(side)?;
+    if lo.is_none() && hi.is_none() {
+        return Err(Refusal::new(Code::Malformed, "a range without ends"));
+    }
+    for end in lo.iter().chain(hi.iter()) {
+        check_value(side, &end.value)?;
+        match (comparison, &end.value) {
+            (Comparison::Values, _) => {
+                return refuse(side, Code::ExpressionNotAllowed, " without an order: compare it by = and IN");
+            }
+            (Comparison::Date(grid), Value::Date(days)) => off_grid_date(side, *days, grid)?,
+            (Comparison::Bounded(bounds) | Comparison::Number(bounds), value) => {
+                off_grid_number(side, number(value)?, bounds)?;
+            }
+            (Comparison::Date(_), _) => return Err(Refusal::new(Code::Malformed, "a date was expected")),
+        }
+    }
+    let half_open = lo.is_none_or(|e| e.inclusive) && hi.is_none_or(|e| !e.inclusive);
+    let stepped = matches!(side.column.ty, ColumnType::Integer | ColumnType::Date);
+    if stepped && !half_open {
+        return Err(Refusal::new(Code::Malformed, "ranges of dates and integers include the lower end only"));
+    }
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "grid points of bounded columns are far below 2^52")]
+fn number(value: &Value) -> Result<f64, Refusal> {
+    match value {
+        Value::Integer(n) => Ok(*n as f64),
+        Value::Float(x) => Ok(x.get()),
+        Value::Text(_) | Value::Boolean(_) | Value::Date(_) => {
+            Err(Refusal::new(Code::Malformed, "a number was expected"))
+        }
+    }
+}
+
+/// Says no to a date off the grid, naming its neighbours on it.
+pub(crate) fn off_grid_date(side: Side<'_>, days: i32, grid: Grid) -> Result<(), Refusal> {
+    let day = Day::from_days(days);
+    if day.is_on(grid) {
+        return Ok(());
+    }
+    let step = match grid {
+        Grid::Day => "days",
+        Grid::Month => "first days of months",
+        Grid::Year => "first days of years",
+    };
+    let (before, after) = (day.floor(grid), day.next(grid));
+    let (name, column) = (full_name(side), &side.column.name);
+    Err(Refusal::new(Code::Grid, format!("{name} is compared with {step}, {day} is none")).with_rewrite(format!(
+        "use {column} >= DATE '{before}' or {column} < DATE '{after}'"
+    )))
+}
+
+/// Says no to a number off the grid, naming its neighbours on it.
+pub(crate) fn off_grid_number(side: Side<'_>, value: f64, bounds: Bounds) -> Result<(), Refusal> {
+    const FUZZ: f64 = 1e-9;
+    let steps = value / bounds.grid;
+    if (steps - steps.round()).abs() <= FUZZ * steps.abs().max(1.0) {
+        return Ok(());
+    }
+    let (before, after) = (steps.floor() * bounds.grid, steps.ceil() * bounds.grid);
+    let (name, column, grid) = (full_name(side), &side.column.name, bounds.grid);
+    Err(Refusal::new(Code::Grid, format!("{name} is compared with multiples of {grid}, {value} is none"))
+        .with_rewrite(format!("use {column} >= {before} or {column} < {after}")))
+}
+
+pub(super) fn dim(dim: &Dim, tables: &Tables<'_>) -> Result<(), Refusal> {
+    match dim {
+        Dim::Column(column) => {
+            let side = tables.named(column)?;
+            match &side.column.role {
+                Role::Dimension { .. } => Ok(()),
+                Role::UnitId | Role::Identifier { .. } => refuse(side, Code::IdentifierGrouped, ""),
+                Role::Date { .. } => refuse(side, Code::Grid, ": its year, quarter or month may be grouped").map_err(
+                    |refusal: Refusal| {
+                        refusal.with_rewrite(format!("GROUP BY EXTRACT(YEAR FROM {})", side.column.name))
+                    },
+                ),
+                Role::Measure { .. } => refuse(side, Code::ColumnNotAllowed, ": it is summed and averaged, not grouped"),
+                Role::Hidden => refuse(side, Code::ColumnNotAllowed, ": it cannot be asked"),
+            }
+        }
+        Dim::DatePart { part, column } => {
+            let side = tables.named(column)?;
+            match (&side.column.role, part) {
+                (Role::Date { grid: Grid::Day | Grid::Month }, _) | (Role::Date { grid: Grid::Year }, DatePart::Year) => {
+                    Ok(())
+                }
+                (Role::Date { grid: Grid::Year }, DatePart::Quarter | DatePart::Month) => {
+                    refuse(side, Code::Grid, ": only its year may be grouped")
+                }
+                (Role::UnitId | Role::Identifier { .. }, _) => refuse(side, Code::IdentifierInExpression, ""),
+                (Role::Dimension { .. } | Role::Measure { .. } | Role::Hidden, _) => {
+                    refuse(side, Code::ColumnNotAllowed, ": it has no parts of a date")
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn measure(of: &Aggregate, tables: &Tables<'_>) -> Result<(), Refusal> {
+    match of {
+        Aggregate::Patients | Aggregate::Rows => Ok(()),
+        Aggregate::Distinct(column) => {
+            let side = tables.named(column)?;
+            match &side.column.role {
+                Role::Identifier { one_patient: true } => Ok(()),
+                Role::Identifier { one_patient: false } => {
+                    refuse(side, Code::AggregateNotAllowed, " that patients share: it has no bound a patient")
+                }
+                Role::UnitId => Err(Refusal::new(Code::Malformed, "patients are counted by a measure of their own")),
+                Role::Dimension { .. } | Role::Measure { .. } | Role::Date { .. } | Role::Hidden => {
+                    refuse(side, Code::ColumnNotAllowed, ": its values cannot be counted distinct")
+                }
+            }
+        }
+        Aggregate::Sum(column) | Aggregate::Avg(column) => {
+            let side = tables.named(column)?;
+            match &side.column.role {
+                Role::Measure { .. } | Role::Dimension { bounds: Some(_), .. } => Ok(()),
+                Role::UnitId | Role::Identifier { .. } => refuse(side, Code::IdentifierInExpression, ""),
+                Role::Dimension { bounds: None, .. } | Role::Date { .. } | Role::Hidden => {
+                    refuse(side, Code::ColumnNotAllowed, " without public bounds: it cannot be summed")
+                }
+            }
+        }
+    }
+}

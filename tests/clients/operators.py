@@ -1,0 +1,288 @@
+"""A node's operator and bad days: broken sources, a full lock, a power cut. Each is told clearly and harms nothing.
+
+After every accident the last epoch must still answer, whole: the number of rows is checked by asking the node.
+"""
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+import unittest
+import zipfile
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+import federation
+import samples
+from federation import PUBLIC, Service, caim, succeed, until
+
+OK, ERROR, USAGE, REJECTS, PRIVACY, UNREACHABLE = 0, 1, 2, 3, 4, 5
+NOBODY = 65534
+KILLS = 20
+COUNT = "SELECT count(*) AS n FROM dicom.series"
+
+
+def ingest(node, source, **options):
+    return caim("ingest", node, source, "--collection-column", "collection_id", **options)
+
+
+def ask(node, sql=COUNT, **options):
+    return caim("sql", "--node", node, "--format", "csv", "-c", sql, **options)
+
+
+def rows(node):
+    """The number of series that the node counts in its current epoch."""
+    answer = succeed("sql", "--node", node, "--format", "csv", "-c", COUNT, env=PUBLIC)
+    return int(answer.split()[1])
+
+
+class Operators(unittest.TestCase):
+    """Every test works on a copy of one ingested node, which is made once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="caim-operators-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        os.chmod(cls.folder, 0o755)
+        cls.source = cls.folder / "series.parquet"
+        cls.committed = samples.write(cls.source, patients=300, seed=1)
+        cls.ingested = cls.folder / "ingested"
+        succeed("init", "node", cls.ingested, "--name", "north")
+        succeed("ingest", cls.ingested, cls.source, "--collection-column", "collection_id", env=PUBLIC)
+
+    def setUp(self):
+        self.place = Path(tempfile.mkdtemp(dir=self.folder))
+        os.chmod(self.place, 0o755)
+        self.node = self.place / "node"
+        shutil.copytree(self.ingested, self.node)
+
+    def still_answers(self):
+        self.assertEqual(rows(self.node), self.committed)
+        self.assertEqual(caim("verify", self.node).returncode, OK)
+
+    def refused(self, run, *words, code=ERROR):
+        """A clear error: its exit code, the things it must name, and no sign of a crash."""
+        self.assertEqual(run.returncode, code, run.stderr)
+        for word in words:
+            self.assertIn(str(word).lower(), (run.stdout + run.stderr).lower())
+        self.assertNotIn("panicked", run.stderr)
+
+    def test_an_empty_folder_is_named_and_nothing_is_committed(self):
+        empty = self.place / "empty"
+        empty.mkdir()
+        self.refused(ingest(self.node, empty), empty)
+        self.still_answers()
+
+    def test_a_source_that_is_not_there_is_named(self):
+        absent = self.place / "absent.parquet"
+        self.refused(ingest(self.node, absent), absent)
+        self.still_answers()
+
+    def test_a_truncated_zip_is_named_and_nothing_is_committed(self):
+        whole, cut = self.place / "whole.zip", self.place / "cut.zip"
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("person.csv", "person_id,gender_concept_id\n" + "".join(f"{n},8507\n" for n in range(5000)))
+        content = whole.read_bytes()
+        cut.write_bytes(content[: len(content) // 2])
+        self.refused(ingest(self.node, cut), "cut.zip")
+        self.still_answers()
+
+    def test_random_bytes_are_named_whatever_their_extension(self):
+        noise = random.Random(3).randbytes(100_000)
+        for name in ("noise.parquet", "noise.csv", "noise.zip", "noise"):
+            with self.subTest(name):
+                path = self.place / name
+                path.write_bytes(noise)
+                run = ingest(self.node, path)
+                self.assertIn(run.returncode, (ERROR, REJECTS), run.stderr)
+                self.assertIn(name, run.stderr + run.stdout)
+                self.assertNotIn("panicked", run.stderr)
+        self.still_answers()
+
+    def test_a_truncated_parquet_file_is_named_and_nothing_is_committed(self):
+        cut = self.place / "cut.parquet"
+        cut.write_bytes(self.source.read_bytes()[:-2000])
+        run = ingest(self.node, cut)
+        self.assertIn(run.returncode, (ERROR, REJECTS), run.stderr)
+        self.assertIn("cut.parquet", run.stderr + run.stdout)
+        self.still_answers()
+
+    def test_a_good_file_beside_a_bad_one_comes_in_and_the_exit_code_says_so(self):
+        both = self.place / "both"
+        both.mkdir()
+        more = samples.write(both / "more.parquet", patients=50, seed=2, prefix="Q")
+        (both / "noise.parquet").write_bytes(random.Random(4).randbytes(5_000))
+        run = ingest(self.node, both)
+        self.assertEqual(run.returncode, REJECTS, run.stderr)
+        self.assertIn("noise.parquet", run.stderr + run.stdout)
+        self.assertEqual(rows(self.node), self.committed + more)
+
+    def test_the_same_source_again_changes_nothing(self):
+        self.assertEqual(ingest(self.node, self.source).returncode, OK)
+        self.still_answers()
+
+    def test_a_read_only_warehouse_is_named_and_still_whole(self):
+        more = self.place / "more.parquet"
+        samples.write(more, patients=50, seed=2, prefix="Q")
+        with self.read_only() as options:
+            self.refused(ingest(self.node, more, **options), self.node / "warehouse", "permission")
+        self.still_answers()
+
+    def read_only(self):
+        return ReadOnly(self.node, self.folder) if os.geteuid() == 0 else Protected(self.node)
+
+    def test_a_second_writer_is_told_who_is_writing(self):
+        large = self.place / "large.parquet"
+        more = samples.write(large, patients=4000, seed=5, prefix="R")
+        first = self.start_ingest(large)
+        self.addCleanup(first.kill)
+        lock = self.node / "warehouse" / "lock"
+        until("the first writer holds the lock", lambda: first.process.poll() is None and self.holds(lock, first.pid))
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            self.refused(ingest(self.node, self.source), lock, first.pid)
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+        self.assertEqual(first.process.wait(timeout=120), OK)
+        self.assertEqual(rows(self.node), self.committed + more)
+
+    @staticmethod
+    def holds(lock, pid):
+        return lock.exists() and lock.read_text().strip().split()[:1] == [str(pid)]
+
+    def start_ingest(self, source):
+        arguments = ["ingest", self.node, source, "--collection-column", "collection_id"]
+        return Service("ingest", arguments, self.place / "ingest.log")
+
+    def test_a_writer_that_is_killed_leaves_the_last_epoch_or_the_next_and_nothing_else(self):
+        seed = int(os.environ.get("CAIM_TEST_SEED", time.time_ns() % 1_000_000))
+        print(f"seed {seed}: repeat with CAIM_TEST_SEED={seed}", flush=True)
+        chance = random.Random(seed)
+        takes = self.time_of_an_ingest()
+        outcomes = {"before": 0, "after": 0}
+        for n in range(KILLS):
+            batch = self.place / f"batch-{n}.parquet"
+            more = samples.write(batch, patients=200, seed=n, prefix=f"K{n}-")
+            writer = self.start_ingest(batch)
+            time.sleep(chance.uniform(0.1, 1.1) * takes)
+            writer.kill()
+            found = rows(self.node)
+            self.assertIn(found, (self.committed, self.committed + more), f"seed {seed}, kill {n}: a torn epoch")
+            outcomes["after" if found > self.committed else "before"] += 1
+            self.assertEqual(caim("verify", self.node).returncode, OK, f"seed {seed}, kill {n}")
+            self.assertEqual(ingest(self.node, batch).returncode, OK, f"seed {seed}, kill {n}")
+            self.committed += more
+            self.assertEqual(rows(self.node), self.committed, f"seed {seed}, kill {n}: lost or doubled")
+        print(f"killed before the commit: {outcomes['before']}, after it: {outcomes['after']}", flush=True)
+
+    def time_of_an_ingest(self):
+        probe = self.place / "probe.parquet"
+        self.committed += samples.write(probe, patients=200, seed=99, prefix="T")
+        start = time.monotonic()
+        self.assertEqual(ingest(self.node, probe).returncode, OK)
+        return time.monotonic() - start
+
+    def test_a_damaged_file_is_found_by_verify_and_never_answered_from(self):
+        files = sorted((self.node / "warehouse" / "data").glob("*.parquet"), key=lambda path: path.stat().st_size)
+        damaged = files[-1]
+        content = bytearray(damaged.read_bytes())
+        content[len(content) // 2] ^= 1
+        os.chmod(damaged, 0o644)
+        damaged.write_bytes(content)
+        self.refused(caim("verify", self.node), damaged.name)
+        run = ask(self.node, env=PUBLIC)
+        self.assertNotEqual(run.returncode, OK)
+        self.assertNotIn(str(self.committed), run.stdout)
+
+    def test_a_question_about_rows_is_refused_with_its_own_exit_code(self):
+        for sql, code in (
+            ("SELECT * FROM dicom.series", "CAIM-P101"),
+            ("SELECT PatientID, count(*) FROM dicom.series GROUP BY PatientID", "CAIM-P104"),
+            ("SELECT count(*) FROM dicom.series WHERE PatientID = 'P00001'", "CAIM-P103"),
+        ):
+            with self.subTest(sql):
+                self.refused(ask(self.node, sql), code, "instead:", code=PRIVACY)
+
+    def test_the_same_question_again_gives_the_same_answer_at_no_cost(self):
+        sql = "SELECT Modality, count(DISTINCT PatientID) AS n FROM dicom.series GROUP BY Modality"
+        first, again = (ask(self.node, sql) for _ in range(2))
+        self.assertEqual((first.returncode, first.stdout), (OK, again.stdout))
+
+    def test_the_budget_ends_with_a_refusal_and_the_exit_code_of_privacy(self):
+        budget = {"CAIM__PRIVACY__BUDGET_RHO": "0.1"}
+        asked = [
+            ask(self.node, f"SELECT count(DISTINCT PatientID) FROM dicom.series WHERE PatientAge >= {age}", env=budget)
+            for age in range(30, 36)
+        ]
+        codes = [run.returncode for run in asked]
+        self.assertEqual(codes, [OK, OK, OK, PRIVACY, PRIVACY, PRIVACY])
+        self.assertIn("CAIM-P201", asked[-1].stderr)
+
+    def test_a_hub_that_is_not_there_has_its_own_exit_code(self):
+        hub = f"grpc://127.0.0.1:{federation.free_port()}"
+        self.refused(caim("sql", "--hub", hub, "-c", "SELECT 1"), code=UNREACHABLE)
+
+    def test_a_mistyped_key_is_answered_with_the_nearest_one(self):
+        config = self.node / "node.toml"
+        config.write_text(config.read_text() + "\n[limits2]\nthreads = 1\n")
+        self.refused(caim("node", self.node), "limits2", "limits")
+
+    def test_a_policy_that_protects_nobody_does_not_start(self):
+        for key, value in (("THRESHOLD", "1"), ("NOISE_SD", "0"), ("BUDGET_RHO", "-1")):
+            with self.subTest(key):
+                run = ask(self.node, env={f"CAIM__PRIVACY__{key}": value})
+                self.refused(run, f"privacy.{key}")
+
+    def test_a_command_that_does_not_exist_is_a_usage_error(self):
+        self.assertEqual(caim("ingset").returncode, USAGE)
+
+    def test_nothing_of_a_patient_is_printed(self):
+        table = parquet.read_table(self.source)
+        names = set(table["PatientID"].to_pylist()) | set(table["StudyInstanceUID"].to_pylist())
+        fresh = self.place / "fresh"
+        succeed("init", "node", fresh, "--name", "fresh")
+        runs = [
+            ingest(fresh, self.source, env={"RUST_LOG": "trace"}),
+            ask(fresh, env={"RUST_LOG": "trace"}),
+            ask(fresh, f"SELECT count(*) FROM dicom.series WHERE PatientID = '{min(names)}'", env={"RUST_LOG": "trace"}),
+        ]
+        for run in runs:
+            self.assertFalse([name for name in names if name in run.stdout + run.stderr])
+
+
+class ReadOnly:
+    """Runs as a user who may read the node's folder and change nothing in it: permissions do not bind root."""
+
+    def __init__(self, node, folder):
+        self.node, self.binary = node, folder / "caim"
+
+    def __enter__(self):
+        if not self.binary.exists():
+            shutil.copy2(federation.BINARY, self.binary)
+        os.chmod(self.binary, 0o755)
+        self.kept, federation.BINARY = federation.BINARY, self.binary
+        for path in [self.node, *self.node.rglob("*")]:
+            os.chmod(path, 0o755 if path.is_dir() else 0o644)
+        return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+    def __exit__(self, *_):
+        federation.BINARY = self.kept
+
+
+class Protected:
+    """Takes the right to write from the owner of the node's folder, and gives it back."""
+
+    def __init__(self, node):
+        self.folders = [path for path in [node, *node.rglob("*")] if path.is_dir()]
+
+    def __enter__(self):
+        for folder in self.folders:
+            os.chmod(folder, 0o555)
+        return {}
+
+    def __exit__(self, *_):
+        for folder in self.folders:
+            os.chmod(folder, 0o755)

@@ -1,0 +1,218 @@
+//! The way of new records into the next epoch: written aside, then put in place, then named by a manifest.
+//!
+//! The order of the steps of [`Commit::publish`] is the promise of the whole crate. Each is on the disk
+//! before the next begins, so that a crash at any point leaves the old epoch whole and at most some garbage
+//! beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+
+use crate::layout::SYSTEM_SCHEMA;
+use crate::manifest::Manifest;
+use crate::staging::{StagedFile, Staging};
+use crate::warehouse::now;
+use crate::{
+    Batch, BatchId, DataFile, Epoch, Error, NewBatch, Ordinals, Result, TableName, TableWriter, Warehouse,
+    ordinals,
+};
+
+/// The one writer's work on the next epoch. Dropped without [`Commit::publish`] it leaves nothing behind but
+/// files in `tmp`, which the next commit removes. The lock is held until the commit and its writers are gone.
+#[derive(Debug)]
+pub struct Commit {
+    warehouse: Warehouse,
+    base: Epoch,
+    id: BatchId,
+    source: NewBatch,
+    staging: Arc<Staging>,
+    removed: BTreeSet<BatchId>,
+    replaced: BTreeSet<TableName>,
+    secret_id: Option<String>,
+    ordinals: Option<Ordinals>,
+}
+
+impl Commit {
+    pub(crate) fn new(warehouse: Warehouse, base: Epoch, source: NewBatch, staging: Staging) -> Self {
+        let (id, secret_id) = (staging.batch, base.secret_id().map(str::to_owned));
+        Self {
+            warehouse,
+            base,
+            id,
+            source,
+            staging: Arc::new(staging),
+            removed: BTreeSet::new(),
+            replaced: BTreeSet::new(),
+            secret_id,
+            ordinals: None,
+        }
+    }
+
+    /// The epoch that the commit builds on.
+    #[must_use]
+    pub fn base(&self) -> &Epoch {
+        &self.base
+    }
+
+    /// The batch that new files belong to.
+    #[must_use]
+    pub fn batch(&self) -> &BatchId {
+        &self.id
+    }
+
+    /// Names the secret that makes the pseudonyms; to be called before [`Commit::ordinals`].
+    ///
+    /// # Errors
+    /// [`Error::OtherSecret`] when the warehouse holds pseudonyms of another secret: the same person would be
+    /// two patients.
+    pub fn secret(&mut self, id: &str) -> Result<()> {
+        match &self.secret_id {
+            Some(stored) if stored != id => {
+                Err(Error::OtherSecret { stored: stored.clone(), given: id.to_owned() })
+            }
+            _ => {
+                self.secret_id = Some(id.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts new rows of a table. The schema has both physical columns of [`crate::layout`], or neither:
+    /// then rows stay in the order in which they come. Several writers may be open at once, also for one
+    /// table.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the schema cannot be stored, or is in the warehouse's own schema `system`.
+    pub fn writer(&mut self, table: TableName, schema: SchemaRef) -> Result<TableWriter> {
+        if table.schema == SYSTEM_SCHEMA {
+            let reason = format!("the schema {SYSTEM_SCHEMA} belongs to the warehouse");
+            return Err(Error::Shape { table, reason });
+        }
+        TableWriter::start(Arc::clone(&self.staging), table, &schema)
+    }
+
+    /// All files of a batch, in all tables, leave the next epoch; a batch that is not there is none. Ordinals
+    /// that came with it stay given.
+    pub fn remove_batch(&mut self, id: &BatchId) {
+        self.removed.insert(*id);
+    }
+
+    /// All files that a table has in [`Commit::base`] leave the next epoch; new ones follow by
+    /// [`Commit::writer`]. Without new ones the table is gone.
+    pub fn replace(&mut self, table: &TableName) {
+        self.replaced.insert(table.clone());
+    }
+
+    /// Where the files are that a table has so far in the next epoch: those that stay from [`Commit::base`],
+    /// checked, and those of finished writers. For tables that are derived from others in the same commit.
+    ///
+    /// # Errors
+    /// When a file of the base is not what was committed.
+    pub fn paths(&self, table: &TableName) -> Result<Vec<PathBuf>> {
+        let kept = self.base.files(table).iter().filter(|file| self.keeps(table, file));
+        let kept = kept.map(|file| self.base.path(file));
+        kept.chain(self.staging.paths(table).into_iter().map(Ok)).collect()
+    }
+
+    /// The ordinals of patients; read when first asked for. New ones are part of this commit.
+    ///
+    /// # Errors
+    /// [`Error::NoSecret`] before [`Commit::secret`], [`Error::Damaged`] when the stored ordinals cannot be
+    /// read.
+    pub fn ordinals(&mut self) -> Result<&mut Ordinals> {
+        if self.secret_id.is_none() {
+            return Err(Error::NoSecret);
+        }
+        let ordinals = match self.ordinals.take() {
+            Some(loaded) => loaded,
+            None => Ordinals::load(&self.base)?,
+        };
+        Ok(self.ordinals.insert(ordinals))
+    }
+
+    /// Makes the next epoch and returns it once it would survive a power cut. A commit that changes nothing
+    /// returns the epoch it built on.
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] when a writer failed or was not finished, [`Error::TooManyPatients`],
+    /// [`Error::Io`] when the disk fails: then the old epoch stays. [`Error::Unconfirmed`] when all is
+    /// written but the disk did not confirm the last step.
+    pub fn publish(mut self) -> Result<Epoch> {
+        let patients = self.write_new_patients()?;
+        let staged = self.staging.files()?;
+        let manifest = self.next(&staged, patients);
+        let old = self.base.manifest();
+        if manifest.tables == old.tables && manifest.batches == old.batches {
+            return Ok(self.base);
+        }
+        self.warehouse.place(&staged)?;
+        self.warehouse.publish(manifest)
+    }
+
+    /// Stages the ordinals given in this commit; returns how many are given in all.
+    fn write_new_patients(&mut self) -> Result<u32> {
+        let Some(ordinals) = &self.ordinals else { return Ok(self.base.patients()) };
+        if let Some(rows) = ordinals.given()? {
+            let staging = Arc::clone(&self.staging);
+            let mut writer = TableWriter::start(staging, ordinals::table(), &ordinals::schema())?;
+            writer.write(&rows)?;
+            writer.finish()?;
+        }
+        ordinals.count()
+    }
+
+    fn next(&self, staged: &[StagedFile], patients: u32) -> Manifest {
+        let mut next = self.base.manifest().next(now());
+        next.patients = patients;
+        next.secret_id.clone_from(&self.secret_id);
+        next.tables = self.kept();
+        for StagedFile { table, file, .. } in staged {
+            next.tables.entry(table.clone()).or_default().push(file.clone());
+        }
+        next.batches.extend(self.new_batch(staged));
+        let live: BTreeSet<BatchId> = owned_by_batches(&next.tables).map(|file| file.batch).collect();
+        next.batches.retain(|batch| live.contains(&batch.id));
+        next
+    }
+
+    /// The tables of the base without what was removed or replaced.
+    fn kept(&self) -> BTreeMap<TableName, Vec<DataFile>> {
+        let mut tables = self.base.manifest().tables.clone();
+        tables.retain(|table, files| {
+            files.retain(|file| self.keeps(table, file));
+            !files.is_empty()
+        });
+        tables
+    }
+
+    /// Whether a file of the base is in the next epoch. Ordinals are, whatever batch they came with.
+    fn keeps(&self, table: &TableName, file: &DataFile) -> bool {
+        let gone = self.removed.contains(&file.batch) || self.replaced.contains(table);
+        table.schema == SYSTEM_SCHEMA || !gone
+    }
+
+    fn new_batch(&self, staged: &[StagedFile]) -> Option<Batch> {
+        let mut rows = BTreeMap::new();
+        for StagedFile { table, file, .. } in staged {
+            if table.schema != SYSTEM_SCHEMA {
+                *rows.entry(table.clone()).or_default() += file.rows;
+            }
+        }
+        let NewBatch { source, content, collection, format } = self.source.clone();
+        (!rows.is_empty()).then(|| Batch {
+            id: self.id,
+            source,
+            content,
+            collection,
+            format,
+            at: now(),
+            rows,
+        })
+    }
+}
+
+fn owned_by_batches(tables: &BTreeMap<TableName, Vec<DataFile>>) -> impl Iterator<Item = &DataFile> {
+    tables.iter().filter(|(table, _)| table.schema != SYSTEM_SCHEMA).flat_map(|(_, files)| files)
+}

@@ -1,0 +1,33 @@
+//! The number of the newest epoch, noted in the state database.
+//!
+//! Manifests prove their own content but not that none is missing after them. The note does: it is never
+//! above the newest epoch, so an epoch below it means that a manifest was lost.
+
+use crate::{Error, Result, State};
+
+pub(crate) fn migrate(state: &State) -> Result<()> {
+    let table =
+        "CREATE TABLE newest_epoch (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT";
+    state.migrate("warehouse", &[table])
+}
+
+/// The highest epoch that was noted; 0 before the first note.
+pub(crate) fn published(state: &State) -> Result<u64> {
+    state.read(|db| {
+        let epoch: i64 =
+            db.query_one("SELECT coalesce(max(epoch), 0) FROM newest_epoch", [], |row| row.get(0))?;
+        Ok::<_, Error>(epoch.unsigned_abs())
+    })
+}
+
+pub(crate) fn note(state: &State, epoch: u64) -> Result<()> {
+    let epoch = i64::try_from(epoch).unwrap_or(i64::MAX);
+    state.write(|db| {
+        db.execute(
+            "INSERT INTO newest_epoch VALUES (1, ?1)
+             ON CONFLICT DO UPDATE SET epoch = max(epoch, excluded.epoch)",
+            [epoch],
+        )?;
+        Ok::<_, Error>(())
+    })
+}
