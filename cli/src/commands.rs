@@ -34,7 +34,7 @@ pub struct Cli {
 
 const FIRST: &str = "\
 First steps:
-  caim demo                                       three hospitals that nobody is a patient of, and a hub
+  caim demo                      three generated hospitals and a hub
   caim sql -c 'SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality'
 
 Your own node:
@@ -43,7 +43,7 @@ Your own node:
   caim node /srv/caim
 
 Exit codes: 0 done, 1 error, 2 usage, 3 finished with rejected inputs, 4 refused for privacy,
-5 node or hub unreachable. Data goes to stdout, logs to stderr (CAIM_LOG or RUST_LOG, e.g. CAIM_LOG=debug).";
+5 node or hub unreachable. Data goes to stdout, logs to stderr (CAIM_LOG=debug shows more).";
 
 /// A command with its flags.
 #[derive(Debug, Subcommand)]
@@ -76,7 +76,9 @@ impl Command {
     pub fn verbosity(&self) -> Verbosity {
         match self {
             Self::Node(_) | Self::Hub(_) => Verbosity::Service,
-            Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Batches(_) | Self::Verify(_) => Verbosity::Quiet,
+            Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Batches(_) | Self::Verify(_) => {
+                Verbosity::Quiet
+            }
             Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
         }
     }

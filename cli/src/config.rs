@@ -151,7 +151,8 @@ impl HubConfig {
     fn check(&self, layers: &Layers) -> Result<(), Error> {
         for (key, address) in [("hub.flight", self.hub.flight), ("hub.nodes", self.hub.nodes)] {
             if !address.ip().is_loopback() {
-                let reason = format!("{address} can be reached from other machines, and the port is not encrypted");
+                let reason =
+                    format!("{address} can be reached from other machines, and the port is not encrypted");
                 return Err(layers.reject(key, &reason));
             }
         }

@@ -52,7 +52,8 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
 
 /// Prints an error on stderr: a refusal as it is, anything else with its causes.
 pub fn tell(error: &anyhow::Error) {
-    let text = refusal(error).map_or_else(|| format!("error: {error:#}"), |refusal| format!("refused: {refusal}"));
+    let text =
+        refusal(error).map_or_else(|| format!("error: {error:#}"), |refusal| format!("refused: {refusal}"));
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
@@ -100,7 +101,10 @@ mod tests {
         assert_eq!(code(&refused(Code::Unauthenticated)), Exit::Error);
         let by_hub = HubError::Refused(Refusal::new(Code::NoAggregate, "because"));
         assert_eq!(code(&anyhow::Error::new(by_hub).context("asking")), Exit::Privacy);
-        assert_eq!(code(&anyhow::Error::new(Unreachable("nobody".into())).context("asking")), Exit::Unreachable);
+        assert_eq!(
+            code(&anyhow::Error::new(Unreachable("nobody".into())).context("asking")),
+            Exit::Unreachable
+        );
         assert_eq!(code(&anyhow::anyhow!("else")), Exit::Error);
     }
 }

@@ -5,6 +5,7 @@
 mod table;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -14,7 +15,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::{csv, json};
 use parquet::arrow::ArrowWriter;
 
-pub use table::{Alignment, Table};
+pub use table::{Alignment, Table, grouped};
 
 /// A format of answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -38,7 +39,7 @@ pub enum Format {
 ///
 /// # Errors
 /// When the output cannot be written.
-pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &mut (dyn Write + Send)) -> Result<()> {
+pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<()> {
     match format {
         Format::Table => write!(out, "{}", Table::of_batches(schema, batches)?)?,
         Format::Csv => write_csv(schema, batches, out)?,
@@ -53,7 +54,7 @@ pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &
 fn write_csv(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<()> {
     let mut writer = csv::Writer::new(out);
     // The writer makes its header of the first batch: an empty one gives it when there are no rows.
-    writer.write(&RecordBatch::new_empty(std::sync::Arc::clone(schema)))?;
+    writer.write(&RecordBatch::new_empty(Arc::clone(schema)))?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -82,13 +83,12 @@ fn write_arrow(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write)
     Ok(writer.finish()?)
 }
 
-fn write_parquet(schema: &SchemaRef, batches: &[RecordBatch], out: &mut (dyn Write + Send)) -> Result<()> {
-    let mut writer = ArrowWriter::try_new(out, std::sync::Arc::clone(schema), None)?;
+fn write_parquet(schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<()> {
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), None)?;
     for batch in batches {
         writer.write(batch)?;
     }
-    writer.close()?;
-    Ok(())
+    Ok(out.write_all(&writer.into_inner()?)?)
 }
 
 #[cfg(test)]

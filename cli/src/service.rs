@@ -181,7 +181,10 @@ pub async fn run_hub(dir: &Path, config: HubConfig, stop: impl Future<Output = (
 /// When it cannot start.
 pub async fn run_node(dir: &Path, config: &NodeConfig, stop: impl Future<Output = ()>) -> Result<()> {
     let hub = config.node.hub.as_deref().with_context(|| {
-        format!("node.hub is not set in {}: a node without a hub is asked by `caim sql --node`", dir.display())
+        format!(
+            "node.hub is not set in {}: a node without a hub is asked by `caim sql --node`",
+            dir.display()
+        )
     })?;
     let hub = HubAddress::parse(hub).context("node.hub")?;
     let running = RunningNode::start(open_node(dir, config)?, hub);

@@ -83,7 +83,10 @@ pub fn user(name: &str, password: &str, project: &str) -> String {
 pub fn secret(dir: &Path) -> Result<Secret> {
     let path = dir.join(SECRET_FILE);
     if !path.exists() {
-        bail!("{} is missing; restore it from a backup, or make a new node with `caim init node`", path.display());
+        bail!(
+            "{} is missing; restore it from a backup, or make a new node with `caim init node`",
+            path.display()
+        );
     }
     Ok(Secret::load_or_create(&path)?)
 }
@@ -119,7 +122,10 @@ mod tests {
         let new = NewNode { name: "alder".into(), hub: Some("127.0.0.1:50052".into()), ..NewNode::default() };
         node(dir.path(), &new).unwrap();
         let config = NodeConfig::load(dir.path(), &Overrides::default()).unwrap();
-        assert_eq!((config.node.name.as_str(), config.node.hub.as_deref()), ("alder", Some("127.0.0.1:50052")));
+        assert_eq!(
+            (config.node.name.as_str(), config.node.hub.as_deref()),
+            ("alder", Some("127.0.0.1:50052"))
+        );
         let mode = std::fs::metadata(dir.path().join(SECRET_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(node(dir.path(), &new).unwrap_err().to_string().contains("already"));

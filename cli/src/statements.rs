@@ -20,7 +20,8 @@ pub fn split(text: &str) -> Split {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).with_unescape(false).tokenize() else {
         return Split { complete: Vec::new(), rest: text.to_owned() };
     };
-    let mut parts: Vec<Option<String>> = tokens.split(|token| *token == Token::SemiColon).map(statement).collect();
+    let mut parts: Vec<Option<String>> =
+        tokens.split(|token| *token == Token::SemiColon).map(statement).collect();
     let rest = parts.pop().flatten().unwrap_or_default();
     Split { complete: parts.into_iter().flatten().collect(), rest }
 }
@@ -54,7 +55,9 @@ mod tests {
 
     #[test]
     fn text_comes_through_as_it_was_written() {
-        for sql in ["SELECT 'it''s' AS \"a\"\"b\"", "SELECT 1e3 , $1, x::date", "select  a\n\tfrom  b -- c\nwhere d"] {
+        for sql in
+            ["SELECT 'it''s' AS \"a\"\"b\"", "SELECT 1e3 , $1, x::date", "select  a\n\tfrom  b -- c\nwhere d"]
+        {
             assert_eq!(all(sql), [sql], "{sql}");
         }
     }
@@ -66,7 +69,13 @@ mod tests {
 
     #[test]
     fn a_statement_without_its_end_waits() {
-        assert_eq!(split("SELECT 1; SELECT 'open"), Split { complete: vec![], rest: "SELECT 1; SELECT 'open".into() });
-        assert_eq!(split("SELECT 1; SELECT"), Split { complete: vec!["SELECT 1".into()], rest: "SELECT".into() });
+        assert_eq!(
+            split("SELECT 1; SELECT 'open"),
+            Split { complete: vec![], rest: "SELECT 1; SELECT 'open".into() }
+        );
+        assert_eq!(
+            split("SELECT 1; SELECT"),
+            Split { complete: vec!["SELECT 1".into()], rest: "SELECT".into() }
+        );
     }
 }

@@ -7,6 +7,7 @@ mod seen;
 mod study;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -47,7 +48,8 @@ pub(crate) fn ingest(
     let landing = Landing::new(SCHEMA, table, context.secret);
     let seen = Seen::of(base, &landing.name, replaced, context.secret)?;
     tally.table(&landing.name.to_string());
-    let mut connector = DicomTable { context, landing, rules: Rules::dicom(), seen, patients: HashMap::new() };
+    let mut connector =
+        DicomTable { context, landing, rules: Rules::dicom(), seen, patients: HashMap::new() };
     connector.read(members, target, tally)?;
     match target {
         Target::Commit(commit) => study::derive(context, commit, tally),
@@ -66,7 +68,7 @@ struct DicomTable<'c> {
 
 impl DicomTable<'_> {
     fn read(&mut self, members: &[Member], target: &mut Target, tally: &mut Tally) -> Result<()> {
-        let mut writer = target.writer(&self.landing.name, self.landing.schema.clone())?;
+        let mut writer = target.writer(&self.landing.name, Arc::clone(&self.landing.schema))?;
         let mut limit = self.context.limit;
         let (context, rules) = (self.context, self.rules.clone());
         for member in members {
@@ -84,18 +86,31 @@ impl DicomTable<'_> {
     }
 
     /// The stored rows of a chunk, without series that are there already.
-    fn rows(&mut self, mut chunk: Chunk, file: &str, target: &mut Target, tally: &mut Tally) -> Result<RecordBatch> {
+    fn rows(
+        &mut self,
+        mut chunk: Chunk,
+        file: &str,
+        target: &mut Target,
+        tally: &mut Tally,
+    ) -> Result<RecordBatch> {
         let table = self.landing.table;
         let patients = self.patients(&chunk, target, tally)?;
         match self.context.collection.id() {
             Some(id) => chunk.set(table, COLLECTION, repeated(id, chunk.lines.len())),
-            None => warn_of_nulls(required(&chunk, table, COLLECTION)?, &chunk.lines, Code::NoCollection, tally),
+            None => {
+                warn_of_nulls(required(&chunk, table, COLLECTION)?, &chunk.lines, Code::NoCollection, tally)
+            }
         }
         let rows = self.landing.land(&patients, &chunk.columns)?;
         self.first_sights(&chunk, &rows, file, tally)
     }
 
-    fn patients(&mut self, chunk: &Chunk, target: &mut Target, tally: &mut Tally) -> Result<Vec<Option<Patient>>> {
+    fn patients(
+        &mut self,
+        chunk: &Chunk,
+        target: &mut Target,
+        tally: &mut Tally,
+    ) -> Result<Vec<Option<Patient>>> {
         let ids = required(chunk, self.landing.table, DICOM_PATIENT)?;
         warn_of_nulls(ids, &chunk.lines, Code::NoPatient, tally);
         ids.as_string::<i32>().iter().map(|id| id.map_or(Ok(None), |id| self.patient(id, target))).collect()
@@ -111,7 +126,13 @@ impl DicomTable<'_> {
         Ok(Some(patient))
     }
 
-    fn first_sights(&mut self, chunk: &Chunk, rows: &RecordBatch, file: &str, tally: &mut Tally) -> Result<RecordBatch> {
+    fn first_sights(
+        &mut self,
+        chunk: &Chunk,
+        rows: &RecordBatch,
+        file: &str,
+        tally: &mut Tally,
+    ) -> Result<RecordBatch> {
         let uids = required(chunk, self.landing.table, SERIES_UID)?.as_string::<i32>();
         let Some(keys) = row_keys(rows) else { return Ok(rows.clone()) };
         let mut keep = Vec::with_capacity(rows.num_rows());

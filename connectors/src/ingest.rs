@@ -107,7 +107,7 @@ impl Ingest<'_> {
         let mut commit: Commit = warehouse.begin(self.batch.clone())?;
         commit.secret(&self.context.secret.id())?;
         let base = commit.base().clone();
-        Ok((Target::Commit(commit), base))
+        Ok((Target::Commit(Box::new(commit)), base))
     }
 
     fn read(&self, target: &mut Target, base: &Epoch, old: Option<&Batch>, tally: &mut Tally) -> Result<()> {
@@ -159,7 +159,11 @@ fn plan_for_nothing<'m>(source: &Source, options: &IngestOptions, current: &Epoc
     let known = before.next().and_then(Plan::nothing);
     match known {
         Some(plan) if options.allow_empty => Ok(plan),
-        Some(_) => Err(Error::new(Code::WouldEmpty, source.path.display(), "it holds no CSV or Parquet file any more")),
+        Some(_) => Err(Error::new(
+            Code::WouldEmpty,
+            source.path.display(),
+            "it holds no CSV or Parquet file any more",
+        )),
         None => {
             let reason = format!("it holds no CSV or Parquet file, and {} others", source.skipped.len());
             Err(Error::new(Code::NothingFound, source.path.display(), reason))

@@ -141,7 +141,12 @@ impl Form<'_> {
             tally.warn(Code::Encoding, Some(&column.name), read.latin1, &[]);
             if read.unreadable > 0 && !self.keys.contains(&column.stored.as_str()) {
                 let lines = newly_null(raw, &read.array).map(|row| batch.lines.line(row)).take(3);
-                tally.warn(Code::UnreadableValue, Some(&column.name), read.unreadable, &lines.collect::<Vec<_>>());
+                tally.warn(
+                    Code::UnreadableValue,
+                    Some(&column.name),
+                    read.unreadable,
+                    &lines.collect::<Vec<_>>(),
+                );
             }
             columns.push(Some(read.array));
         }
@@ -151,7 +156,9 @@ impl Form<'_> {
     fn reject_without_keys(&self, chunk: Chunk, tally: &mut Tally) -> Result<Chunk> {
         let mut keep: Option<BooleanBuffer> = None;
         for (column, array) in self.table.columns.iter().zip(&chunk.columns) {
-            let Some(array) = array.as_ref().filter(|_| self.keys.contains(&column.stored.as_str())) else { continue };
+            let Some(array) = array.as_ref().filter(|_| self.keys.contains(&column.stored.as_str())) else {
+                continue;
+            };
             let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { continue };
             for row in (0..array.len()).filter(|row| nulls.is_null(*row)) {
                 if keep.as_ref().is_none_or(|keep| keep.value(row)) {

@@ -44,7 +44,11 @@ impl<'m> Landing<'m> {
     ///
     /// # Errors
     /// When an array has another type or length than its column wants: a fault of the connector.
-    pub(crate) fn land(&self, patients: &[Option<Patient>], columns: &[Option<ArrayRef>]) -> Result<RecordBatch> {
+    pub(crate) fn land(
+        &self,
+        patients: &[Option<Patient>],
+        columns: &[Option<ArrayRef>],
+    ) -> Result<RecordBatch> {
         let stored = self.table.columns.iter().zip(columns).filter(|(column, _)| column.role != Role::UnitId);
         let mut arrays: Vec<ArrayRef> = stored
             .map(|(column, array)| match array {
@@ -53,7 +57,8 @@ impl<'m> Landing<'m> {
             })
             .collect();
         if self.table.kind == TableKind::Patient {
-            let pseudonyms: Vec<Option<Pseudonym>> = patients.iter().map(|p| p.map(|p| p.pseudonym)).collect();
+            let pseudonyms: Vec<Option<Pseudonym>> =
+                patients.iter().map(|p| p.map(|p| p.pseudonym)).collect();
             let keys = self.keys(&pseudonyms, &arrays);
             arrays.push(Arc::new(patients.iter().map(|p| p.map(|p| p.ordinal)).collect::<UInt32Array>()));
             arrays.push(Arc::new(keys));
@@ -79,7 +84,8 @@ impl<'m> Landing<'m> {
 
 /// The stored columns of a table, in the order of its model, and for patients' rows the physical ones.
 pub(crate) fn stored_schema(table: &Table) -> SchemaRef {
-    let stored = table.stored_columns().map(|column| Field::new(&column.stored, stored_type(column.ty), true));
+    let stored =
+        table.stored_columns().map(|column| Field::new(&column.stored, stored_type(column.ty), true));
     let mut fields: Vec<Field> = stored.collect();
     if table.kind == TableKind::Patient {
         fields.push(Field::new(layout::PATIENT, DataType::UInt32, true));

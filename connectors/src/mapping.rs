@@ -17,16 +17,22 @@ pub(crate) struct Mapping {
 impl Mapping {
     /// Matches a header to a table. A column for which `fixed` has an answer is filled from the position given
     /// there, or from nowhere.
-    pub(crate) fn new(table: &Table, header: &[String], fixed: impl Fn(&str) -> Option<Option<usize>>) -> Self {
+    pub(crate) fn new(
+        table: &Table,
+        header: &[String],
+        fixed: impl Fn(&str) -> Option<Option<usize>>,
+    ) -> Self {
         let by_name = |column: &Column| {
-            position(header, &column.stored).or_else(|| column.also.iter().find_map(|also| position(header, also)))
+            position(header, &column.stored)
+                .or_else(|| column.also.iter().find_map(|also| position(header, also)))
         };
         let positions: Vec<Option<usize>> = table
             .columns
             .iter()
             .map(|column| fixed(&column.stored).unwrap_or_else(|| by_name(column)))
             .collect();
-        let unused = header.iter().enumerate().filter(|(i, name)| !positions.contains(&Some(*i)) && !name.is_empty());
+        let unused =
+            header.iter().enumerate().filter(|(i, name)| !positions.contains(&Some(*i)) && !name.is_empty());
         let left_out = unused.map(|(_, name)| name.clone()).collect();
         Self { positions, left_out }
     }
@@ -38,7 +44,8 @@ impl Mapping {
     pub(crate) fn require(&self, table: &Table, columns: &[&str], file: &str) -> Result<()> {
         for (column, position) in table.columns.iter().zip(&self.positions) {
             if position.is_none() && columns.contains(&column.stored.as_str()) {
-                let reason = format!("table {} needs the column {}, which its header lacks", table.name, column.name);
+                let reason =
+                    format!("table {} needs the column {}, which its header lacks", table.name, column.name);
                 return Err(Error::new(Code::MissingColumn, file, reason));
             }
         }
@@ -81,7 +88,8 @@ mod tests {
     fn the_columns_own_name_wins_over_another_name() {
         let models = Models::bundled().unwrap();
         let table = models.table("dicom", "series").unwrap();
-        let mapping = Mapping::new(table, &names(&["NumberOfSeriesRelatedInstances", "instanceCount"]), |_| None);
+        let mapping =
+            Mapping::new(table, &names(&["NumberOfSeriesRelatedInstances", "instanceCount"]), |_| None);
         assert_eq!(filled(table, &mapping), [("instancecount", 1)]);
     }
 

@@ -8,6 +8,8 @@ mod persons;
 
 pub(crate) use files::Files;
 
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray, BooleanArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use caim_ontology::{Table, TableKind};
@@ -37,11 +39,16 @@ pub(crate) fn ingest(
     tally: &mut Tally,
 ) -> Result<()> {
     let Some(collection) = context.collection.id() else {
-        return Err(Error::new(Code::Option, "--collection-column", "OMOP tables have no column of collections")
-            .with_fix("name the collection with --collection"));
+        return Err(Error::new(
+            Code::Option,
+            "--collection-column",
+            "OMOP tables have no column of collections",
+        )
+        .with_fix("name the collection with --collection"));
     };
     let rules = Rules::omop();
-    let mut connector = Omop { context, collection, rules: &rules, persons: Persons::new(context, collection) };
+    let mut connector =
+        Omop { context, collection, rules: &rules, persons: Persons::new(context, collection) };
     for (table, members) in files.in_order() {
         connector.table(table, members, target, tally)?;
     }
@@ -56,10 +63,16 @@ struct Omop<'c> {
 }
 
 impl Omop<'_> {
-    fn table(&mut self, table: &Table, members: &[Member], target: &mut Target, tally: &mut Tally) -> Result<()> {
+    fn table(
+        &mut self,
+        table: &Table,
+        members: &[Member],
+        target: &mut Target,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let landing = Landing::new(SCHEMA, table, self.context.secret);
         tally.table(&landing.name.to_string());
-        let mut writer = target.writer(&landing.name, landing.schema.clone())?;
+        let mut writer = target.writer(&landing.name, Arc::clone(&landing.schema))?;
         let mut limit = self.context.limit;
         for member in members {
             let intake = Intake::open(member, wanted(table, self.rules), not_from_source, tally)?;

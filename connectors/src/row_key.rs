@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, TimestampMi
 use siphasher::sip::SipHasher13;
 use siphasher::sip128;
 
-use crate::identity::Pseudonym;
 use crate::Secret;
+use crate::identity::Pseudonym;
 
 /// The keyed hash of the rows of one table.
 pub(crate) struct RowKey {
@@ -33,12 +33,15 @@ impl RowKey {
     pub(crate) fn new(secret: &Secret, table: &str) -> Self {
         let mut encoded = Vec::new();
         push_text(&mut encoded, table.as_bytes());
-        Self { hasher: SipHasher13::new_with_key(&first_half(&secret.mac("caim.row.1", &[]))), table: encoded }
+        Self {
+            hasher: SipHasher13::new_with_key(&first_half(&secret.mac("caim.row.1", &[]))),
+            table: encoded,
+        }
     }
 
     /// One hash a row. Columns of types that the warehouse does not store count as absent.
     pub(crate) fn hash(&self, patients: &[Option<Pseudonym>], columns: &[ArrayRef]) -> UInt64Array {
-        let cells: Vec<Cells<'_>> = columns.iter().filter_map(|column| Cells::of(column)).collect();
+        let cells: Vec<Cells<'_>> = columns.iter().filter_map(Cells::of).collect();
         let mut row_bytes = Vec::with_capacity(512);
         let hashes = patients.iter().enumerate().map(|(row, patient)| {
             row_bytes.clear();
@@ -170,11 +173,13 @@ mod tests {
     #[test]
     fn texts_cannot_be_shifted_into_each_other_and_the_two_zeros_are_one() {
         let texts = |a, b| {
-            let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from(vec![a])), Arc::new(StringArray::from(vec![b]))];
+            let columns: Vec<ArrayRef> =
+                vec![Arc::new(StringArray::from(vec![a])), Arc::new(StringArray::from(vec![b]))];
             key().hash(&[PATIENT], &columns).value(0)
         };
         assert_ne!(texts("ab", "c"), texts("a", "bc"));
-        let float = |value: f64| key().hash(&[PATIENT], &[Arc::new(Float64Array::from(vec![value]))]).value(0);
+        let float =
+            |value: f64| key().hash(&[PATIENT], &[Arc::new(Float64Array::from(vec![value]))]).value(0);
         assert_eq!(float(0.0), float(-0.0));
     }
 }

@@ -15,7 +15,9 @@ use crate::tally::Fault;
 use crate::{Code, Error, Result};
 
 /// Rows of a batch, at most.
-pub(crate) const BATCH_ROWS: usize = 8192;
+const BATCH_ROWS: usize = 8192;
+/// Bytes of a batch, at most, by and large.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Some rows of a table, without those that have no columns at all (`faults`).
 #[derive(Debug)]
@@ -61,7 +63,7 @@ pub(crate) struct Opened {
 
 enum Reader {
     Text(Box<delimited::Delimited>),
-    Parquet(columnar::Columnar),
+    Parquet(Box<columnar::Columnar>),
 }
 
 impl Opened {
@@ -78,7 +80,11 @@ impl Opened {
             }
             Kind::Parquet => {
                 let reader = columnar::Columnar::open(file, &member.name)?;
-                Ok(Self { header: reader.header(), total: Some(reader.total()), reader: Reader::Parquet(reader) })
+                Ok(Self {
+                    header: reader.header(),
+                    total: Some(reader.total()),
+                    reader: Reader::Parquet(Box::new(reader)),
+                })
             }
         }
     }

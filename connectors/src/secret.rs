@@ -3,13 +3,14 @@
 //! Everything keyed is derived from it by HMAC-SHA-256 under a name of its own, so that no key serves two ends.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use tempfile::NamedTempFile;
 
 use crate::{Code, Error, Result};
 
@@ -65,8 +66,9 @@ impl Secret {
         let mut text = String::new();
         file.take(256).read_to_string(&mut text).map_err(|e| refused(path, e))?;
         let mut key = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut key)
-            .map_err(|_| refused(path, format!("it holds {} bytes that are not 64 hex digits", text.len())))?;
+        hex::decode_to_slice(text.trim(), &mut key).map_err(|_| {
+            refused(path, format!("it holds {} bytes that are not 64 hex digits", text.len()))
+        })?;
         Ok(Self { key })
     }
 
@@ -75,13 +77,12 @@ impl Secret {
     fn create(path: &Path) -> Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|e| refused(path, e))?;
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        let linked = write_synced(&temporary, &hex::encode(key)).and_then(|()| fs::hard_link(&temporary, path));
-        let removed = fs::remove_file(&temporary);
-        match linked {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Self::load_or_create(path),
-            other => other.and(removed).and_then(|()| sync_parent(path)).map_err(|e| refused(path, e))?,
-        }
+        let made = write_synced(folder_of(path), &hex::encode(key)).map_err(|e| refused(path, e))?;
+        match made.persist_noclobber(path) {
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => return Self::load_or_create(path),
+            other => other.map_err(|e| refused(path, e.error))?,
+        };
+        File::open(folder_of(path)).and_then(|folder| folder.sync_all()).map_err(|e| refused(path, e))?;
         Ok(Self { key })
     }
 }
@@ -92,17 +93,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn write_synced(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+/// A file of mode 0600, which is how temporary files are made.
+fn write_synced(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
+    let mut file = NamedTempFile::new_in(folder)?;
     writeln!(file, "{text}")?;
-    file.sync_all()
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn refused(path: &Path, reason: impl fmt::Display) -> Error {
@@ -111,6 +111,8 @@ fn refused(path: &Path, reason: impl fmt::Display) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

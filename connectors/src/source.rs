@@ -230,7 +230,9 @@ mod tests {
     fn a_folder_gives_its_tables_in_order_and_names_the_rest_with_reasons() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("b/__MACOSX")).unwrap();
-        for name in ["b/Z.csv", "a.PARQUET", "b/__MACOSX/x.csv", "._a.csv", "readme.md", "c.csv.gz", "_SUCCESS"] {
+        for name in
+            ["b/Z.csv", "a.PARQUET", "b/__MACOSX/x.csv", "._a.csv", "readme.md", "c.csv.gz", "_SUCCESS"]
+        {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         let source = Source::open(folder.path()).unwrap();

@@ -7,6 +7,8 @@ use crate::report::{LeftOut, Reject, Skipped, TableReport, Warning};
 
 /// So many rejected rows are listed for each table; all are counted.
 const LISTED_REJECTS: u64 = 100;
+/// So many columns are listed; a table with more is not one that anybody meant.
+const LISTED_COLUMNS: usize = 1000;
 /// So many lines are listed for each warning.
 const LISTED_LINES: usize = 10;
 
@@ -17,7 +19,22 @@ pub(crate) struct Tally {
     pub(crate) rejects: Vec<Reject>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) left_out: Vec<LeftOut>,
-    warnings: BTreeMap<(String, Code, Option<String>), (u64, Vec<u64>)>,
+    warnings: BTreeMap<Matter, Count>,
+}
+
+/// What a warning is about.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Matter {
+    table: String,
+    code: Code,
+    column: Option<String>,
+}
+
+/// How often, and on which lines at first.
+#[derive(Debug, Default)]
+struct Count {
+    times: u64,
+    lines: Vec<u64>,
 }
 
 /// What is wrong with one row.
@@ -65,11 +82,11 @@ impl Tally {
     /// Something doubtful about the present table, `count` times.
     pub(crate) fn warn(&mut self, code: Code, column: Option<&str>, count: u64, lines: &[u64]) {
         let Some(table) = self.tables.last() else { return };
-        let key = (table.name.clone(), code, column.map(str::to_owned));
         if count > 0 {
-            let (total, listed) = self.warnings.entry(key).or_default();
-            *total += count;
-            listed.extend(lines.iter().take(LISTED_LINES.saturating_sub(listed.len())));
+            let matter = Matter { table: table.name.clone(), code, column: column.map(str::to_owned) };
+            let present = self.warnings.entry(matter).or_default();
+            present.times += count;
+            present.lines.extend(lines.iter().take(LISTED_LINES.saturating_sub(present.lines.len())));
         }
     }
 
@@ -77,7 +94,7 @@ impl Tally {
     pub(crate) fn left_out(&mut self, column: &str) {
         let Some(table) = self.tables.last() else { return };
         let column = LeftOut { table: table.name.clone(), column: column.to_owned() };
-        if !self.left_out.contains(&column) {
+        if self.left_out.len() < LISTED_COLUMNS && !self.left_out.contains(&column) {
             self.left_out.push(column);
         }
     }
@@ -86,12 +103,12 @@ impl Tally {
     pub(crate) fn warnings(&self) -> Vec<Warning> {
         let warnings = self.warnings.iter();
         warnings
-            .map(|((table, code, column), (count, lines))| Warning {
-                code: *code,
-                table: table.clone(),
-                column: column.clone(),
-                count: *count,
-                lines: lines.clone(),
+            .map(|(matter, count)| Warning {
+                code: matter.code,
+                table: matter.table.clone(),
+                column: matter.column.clone(),
+                count: count.times,
+                lines: count.lines.clone(),
             })
             .collect()
     }

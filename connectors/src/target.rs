@@ -10,7 +10,7 @@ use crate::identity::Pseudonym;
 /// The receiver of an ingest.
 pub(crate) enum Target {
     /// The next epoch.
-    Commit(Commit),
+    Commit(Box<Commit>),
     /// A dry run.
     Nowhere,
 }

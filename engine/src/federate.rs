@@ -74,6 +74,34 @@ pub struct NodeOutcome {
 pub struct Summary {
     /// Every known node, by name.
     pub nodes: Vec<NodeOutcome>,
+    /// How far released values may lie from the truth; nothing where they are exact.
+    #[serde(default)]
+    pub precision: Vec<Precision>,
+}
+
+/// How far the values of one measure may lie from the truth, in at least 95 % of all cells: noise, rounding, and what
+/// nodes that released nothing may hold. The widest of the released cells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Precision {
+    /// The measure in words.
+    pub measure: String,
+    /// How much less the truth may be, in the measure's unit.
+    pub below: f64,
+    /// How much more.
+    pub above: f64,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { measure, below, above } = self;
+        // Rounded up, so that the words promise no more than the numbers.
+        let [below, above] = [below, above].map(|distance| (distance * 10.0).ceil() / 10.0);
+        if below == above {
+            write!(f, "{measure}: ±{below} (95 %)")
+        } else {
+            write!(f, "{measure}: between {below} less and {above} more (95 %)")
+        }
+    }
 }
 
 impl Summary {
@@ -175,7 +203,7 @@ impl Federation<'_> {
             replies.extend(result.ok().map(|reply| (node, reply)));
         }
         let nodes = outcomes.into_iter().map(|(node, outcome)| NodeOutcome { node, outcome }).collect();
-        (replies, Summary { nodes })
+        (replies, Summary { nodes, precision: Vec::new() })
     }
 
     async fn ask_one(

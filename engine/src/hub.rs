@@ -3,6 +3,7 @@
 //! It holds no data of patients and needs no trust of the nodes: every table here is public or released.
 
 mod check;
+mod precision;
 pub mod public;
 mod remainder;
 mod wire;
@@ -174,7 +175,9 @@ impl Hub {
                 return Err(nobody_answered(&outcomes));
             }
             summary.add(outcomes);
-            released.push(self.merged(query, &replies)?);
+            let merged = self.merged(query, &replies)?;
+            summary.precision.extend(precision::of_merged(query, &merged));
+            released.push(merged);
         }
         let public = public::Contents { models: &self.models, nodes: self.nodes.as_ref() };
         let batches = remainder::run(&lowered.remainder, released, &public)

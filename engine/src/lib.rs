@@ -30,7 +30,7 @@ pub mod release;
 pub mod reply;
 
 pub use channel::{AskError, Asker, Facts, NodeChannel, NodeId, NodeQuery, Profile, Reply};
-pub use federate::{NodeOutcome, Nodes, Outcome, Summary};
+pub use federate::{NodeOutcome, Nodes, Outcome, Precision, Summary};
 pub use hub::{Answer, Hub, HubError, Prepared};
 pub use local::LocalChannel;
 pub use node::{Node, NodeError};

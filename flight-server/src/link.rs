@@ -11,6 +11,7 @@ mod channel;
 mod contract;
 pub mod hub;
 pub mod node;
+mod registry;
 pub mod seen;
 mod service;
 #[cfg(test)]
@@ -29,8 +30,24 @@ const PING_EVERY: Duration = Duration::from_secs(1);
 /// How long a ping may stay unanswered.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Longest silence of a link. With pings every second, silence means that nobody is there.
-const SILENCE: Duration = Duration::from_secs(4);
+/// The times by which links live and die. Tests take shorter ones.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Longest silence of a link. With pings every second, silence means that nobody is there.
+    silence: Duration,
+    /// A link that lasted this long was one: the next outage starts with short pauses again.
+    lived: Duration,
+    /// How often the hub asks a node again who it is and what it holds.
+    profile: Duration,
+}
+
+impl Pace {
+    const USUAL: Self = Self {
+        silence: Duration::from_secs(4),
+        lived: Duration::from_secs(5),
+        profile: Duration::from_secs(10),
+    };
+}
 
 /// How long linking may take: the connection, and the profile.
 const LINK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,4 +70,5 @@ const STREAMS: u32 = 64;
 /// What one node's answer may hold.
 const REPLY: Limits = Limits { rows: caim_engine::reply::MAX_CELLS as u64, bytes: 256 << 20 };
 
-const KEEP_WINDOW: u32 = 4 << 20;
+/// How much may be under way unacknowledged, in bytes.
+const WINDOW_BYTES: u32 = 4 << 20;

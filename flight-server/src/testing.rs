@@ -145,6 +145,11 @@ pub(crate) struct Hanging {
     pub(crate) events: mpsc::UnboundedSender<&'static str>,
 }
 
+/// What happens next, if anything does.
+pub(crate) async fn next(happened: &mut mpsc::UnboundedReceiver<&'static str>) -> Option<&'static str> {
+    tokio::time::timeout(Duration::from_secs(30), happened.recv()).await.ok().flatten()
+}
+
 /// Says that it was dropped.
 pub(crate) struct Dropped(pub(crate) mpsc::UnboundedSender<&'static str>);
 

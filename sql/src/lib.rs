@@ -17,8 +17,12 @@ pub mod plan;
 pub mod private_query;
 pub mod refusal;
 pub mod released;
+mod settings;
 pub mod text;
 pub mod validate;
+
+#[cfg(test)]
+mod fixture;
 
 pub use lower::{Lowered, lower};
 pub use plan::{Planned, plan};

@@ -11,7 +11,7 @@ use caim_ontology::{Column, Models};
 use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, PrivateQuery, VERSION};
 use crate::refusal::{Code, Refusal};
 
-pub(crate) use roles::{Comparison, comparison, full_name, off_grid_date, off_grid_number};
+pub(crate) use roles::{Comparison, comparison, full_name, off_grid_number};
 pub(crate) use tree::{Components, Declared, Side, Tables, declared, undeclared};
 
 /// Atoms of cohort and filters together, those inside `Exists` included.
@@ -40,6 +40,15 @@ pub const MAX_ROWS_PER_PATIENT: std::ops::RangeInclusive<u32> = 1..=1_000;
 /// # Errors
 /// `Malformed` for what no lowering builds, else the code of the rule that is broken, naming the column and its role.
 pub fn validate(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
+    check(query, models, MAX_ATOMS)
+}
+
+/// The same for a question that is not yet canonical: conditions that will be merged are not counted.
+pub(crate) fn validate_parts(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
+    check(query, models, usize::MAX)
+}
+
+fn check(query: &PrivateQuery, models: &Models, max_atoms: usize) -> Result<(), Refusal> {
     settings(query)?;
     if query.dims.len() > MAX_DIMS {
         return Err(too_many("dimensions", query.dims.len(), MAX_DIMS));
@@ -50,7 +59,7 @@ pub fn validate(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
     if query.dims.is_empty() && query.measures.is_empty() {
         return Err(Refusal::new(Code::Malformed, "the question has neither dimensions nor measures"));
     }
-    let mut check = Check { models, atoms: 0 };
+    let mut check = Check { models, atoms: 0, max_atoms };
     let tables = Tables::checked(&query.from, models)?;
     check.condition(&query.cohort, &tables, Depth::default())?;
     for dim in &query.dims {
@@ -104,6 +113,7 @@ struct Depth {
 struct Check<'a> {
     models: &'a Models,
     atoms: usize,
+    max_atoms: usize,
 }
 
 impl Check<'_> {
@@ -123,8 +133,8 @@ impl Check<'_> {
 
     fn atom(&mut self, atom: &Atom, tables: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
         self.atoms += 1;
-        if self.atoms > MAX_ATOMS {
-            return Err(too_many("conditions", self.atoms, MAX_ATOMS));
+        if self.atoms > self.max_atoms {
+            return Err(Refusal::new(Code::TooComplex, format!("more than {} conditions", self.max_atoms)));
         }
         match atom {
             Atom::In { column, values } => roles::in_values(tables.named(column)?, values),

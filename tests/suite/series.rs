@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use caim_connectors::{Collection, Format, Identity, IngestOptions, Secret, ingest};
+use caim_connectors::{Collection, Format, Identity, IngestOptions, Quiet, Secret, ingest};
 use caim_engine::{Node, NodeId, Policy};
 use caim_ontology::Models;
 use caim_warehouse::{TableName, Warehouse};
@@ -80,7 +80,7 @@ pub(crate) fn ingested(dir: &Path, table: &str) -> Warehouse {
         ..IngestOptions::default()
     };
     let models = Models::bundled().unwrap();
-    ingest(&warehouse, &models, &Identity::default(), &secret, &source, &options, &()).unwrap();
+    ingest(&warehouse, &models, &Identity::default(), &secret, &source, &options, &Quiet).unwrap();
     warehouse
 }
 

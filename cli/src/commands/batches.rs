@@ -8,7 +8,7 @@ use chrono::DateTime;
 
 use super::Outcome;
 use crate::exit::Exit;
-use crate::output::{Alignment, Table};
+use crate::output::{Alignment, Table, grouped};
 
 /// Flags of `caim batches`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,8 @@ pub struct Args {
 /// When the folder is no node, or its newest manifest is damaged.
 pub fn run(args: Args) -> Outcome {
     let epoch = Warehouse::open(&args.dir)?.current()?;
-    let columns = [("batch", Alignment::Right), ("taken in (UTC)", Alignment::Left), ("format", Alignment::Left)];
+    let columns =
+        [("batch", Alignment::Right), ("taken in (UTC)", Alignment::Left), ("format", Alignment::Left)];
     let rest = [("collection", Alignment::Left), ("rows", Alignment::Right), ("source", Alignment::Left)];
     let mut table = Table::new(&[&columns[..], &rest[..]].concat());
     for batch in epoch.batches() {
@@ -36,13 +37,37 @@ pub fn run(args: Args) -> Outcome {
 }
 
 fn line(batch: &Batch) -> [String; 6] {
+    // The warehouse's own tables (schema `system`) are nothing that came in.
+    let rows: u64 =
+        batch.rows.iter().filter(|(table, _)| table.schema != "system").map(|(_, rows)| rows).sum();
     let at = i64::try_from(batch.at).ok().and_then(|at| DateTime::from_timestamp(at, 0));
     [
         batch.id.to_string(),
         at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
         batch.format.clone(),
         batch.collection.clone().unwrap_or_else(|| "by column".to_owned()),
-        batch.rows.values().sum::<u64>().to_string(),
-        batch.source.clone(),
+        grouped(&rows.to_string()),
+        path(&batch.source),
     ]
+}
+
+/// The path in a source's identity, which holds more: connector and collection.
+fn path(identity: &str) -> String {
+    let parts: Option<Vec<serde_json::Value>> = serde_json::from_str(identity).ok();
+    let path = parts.as_ref().and_then(|parts| parts.first()?.as_str());
+    path.unwrap_or(identity).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn a_source_is_shown_by_its_path() {
+        assert_eq!(
+            path(r#"["/data/series.csv","dicom-table",["column","collection_id"]]"#),
+            "/data/series.csv"
+        );
+        assert_eq!(path("an export"), "an export");
+    }
 }

@@ -16,8 +16,8 @@ use crate::service;
 Example:
   caim demo --dir /tmp/caim-demo --patients 1000
 
-The patients are generated from a fixed seed: the same number gives the same hospitals. The nodes have the default
-privacy policy with generous budgets.")]
+The patients are generated from a fixed seed: the same number gives the same hospitals. The nodes
+have the default privacy policy with generous budgets.")]
 pub struct Args {
     /// End after the questions, on any free ports
     #[arg(long)]
@@ -42,9 +42,9 @@ pub fn run(args: Args) -> Outcome {
     let dir: &Path = args.dir.as_deref().unwrap_or(temporary.path());
     let runtime = service::runtime(0)?;
     let outcome = runtime.block_on(async {
-        let stop = service::told_to_stop()?;
+        let (stop, mut out) = (service::told_to_stop()?, std::io::stdout());
         tokio::select! {
-            shown = tour::run(tour, dir, &mut std::io::stdout()) => shown,
+            shown = tour::run(tour, dir, &mut out) => shown,
             () = stop => Ok(()),
         }
     });

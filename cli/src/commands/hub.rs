@@ -10,8 +10,8 @@ use crate::service;
 /// Flags of `caim hub`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Analysts connect with Flight SQL to hub.flight (127.0.0.1:50051), nodes dial hub.nodes (127.0.0.1:50052). The hub holds
-no patient. It ends on SIGTERM or Ctrl-C.")]
+Analysts connect with Flight SQL to hub.flight (127.0.0.1:50051), nodes dial hub.nodes
+(127.0.0.1:50052). The hub holds no patient. It ends on SIGTERM or Ctrl-C.")]
 pub struct Args {
     /// Folder of the hub
     pub dir: PathBuf,

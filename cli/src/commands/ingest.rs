@@ -18,8 +18,8 @@ Examples:
   caim ingest /srv/caim idc_index.parquet --collection-column collection_id
   caim ingest /srv/caim omop.zip --collection registry-2025 --dry-run
 
-A source that was taken in before is replaced when it changed and left alone when it did not. Exit code 3: finished,
-and some rows were rejected; the report names file, line, reason and fix.")]
+A source that was taken in before is replaced when it changed and left alone when it did not.
+Exit code 3: finished, but rows were rejected; the report names file, line, reason and fix.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,

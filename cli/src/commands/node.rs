@@ -10,8 +10,8 @@ use crate::service;
 /// Flags of `caim node`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The node dials the hub named by node.hub and listens nowhere. It goes on through outages of the hub and ends on
-SIGTERM or Ctrl-C. Policy and budgets are those of DIR/node.toml; no hub can change them.")]
+The node dials the hub named by node.hub and listens nowhere. It goes on through outages of the hub
+and ends on SIGTERM or Ctrl-C. Policy and budgets are those of DIR/node.toml; no hub changes them.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,

@@ -1,11 +1,14 @@
 //! Progress of an ingest on stderr: a bar on a terminal, plain lines elsewhere, nothing when a program reads.
 
+use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use caim_connectors::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output::grouped;
 
 /// Shows what is being read, how far it is and how long it will take.
 pub(super) enum Shown {
@@ -20,10 +23,25 @@ pub(super) struct Line {
     since: Instant,
 }
 
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.since.elapsed().as_secs_f64();
+        match self.rows {
+            // Tables that are made of others do not count their rows.
+            0 => write!(f, "{}: {seconds:.1} s", self.what),
+            rows => write!(f, "{}: {} rows in {seconds:.1} s", self.what, grouped(&rows.to_string())),
+        }
+    }
+}
+
 impl Shown {
     /// As stderr allows.
     pub(super) fn new() -> Self {
-        if std::io::stderr().is_terminal() { Self::Bar(Mutex::default()) } else { Self::Lines(Mutex::default()) }
+        if std::io::stderr().is_terminal() {
+            Self::Bar(Mutex::default())
+        } else {
+            Self::Lines(Mutex::default())
+        }
     }
 }
 
@@ -40,7 +58,9 @@ impl Progress for Shown {
                 new.enable_steady_tick(Duration::from_millis(100));
                 *lock(bar) = Some(new);
             }
-            Self::Lines(line) => *lock(line) = Some(Line { what: what.to_owned(), rows: 0, since: Instant::now() }),
+            Self::Lines(line) => {
+                *lock(line) = Some(Line { what: what.to_owned(), rows: 0, since: Instant::now() })
+            }
         }
     }
 
@@ -67,9 +87,9 @@ impl Progress for Shown {
                 }
             }
             Self::Lines(line) => {
-                if let Some(Line { what, rows, since }) = lock(line).take() {
+                if let Some(line) = lock(line).take() {
                     // Where stderr is closed nobody watches.
-                    let _ = writeln!(std::io::stderr(), "{what}: {rows} rows in {:.1} s", since.elapsed().as_secs_f64());
+                    let _ = writeln!(std::io::stderr(), "{line}");
                 }
             }
         }
@@ -111,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_templates_of_the_bars_are_sound() {
-        for known in ["{msg:32!} {bar:30} {human_pos:>12} of {human_len} rows  {per_sec}  {eta} left", "{spinner}"] {
+        for known in
+            ["{msg:32!} {bar:30} {human_pos:>12} of {human_len} rows  {per_sec}  {eta} left", "{spinner}"]
+        {
             assert!(ProgressStyle::with_template(known).is_ok());
         }
     }

@@ -16,7 +16,7 @@ use crate::{service, statements};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  caim sql -c 'SELECT Modality, count(DISTINCT PatientID) AS patients FROM dicom.series GROUP BY Modality'
+  caim sql -c 'SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality'
   caim sql -f questions.sql --format csv > answers.csv
   caim sql --user analyst --password analyst --project demo
   caim sql --node /srv/caim -c 'SELECT count(*) FROM omop.person'
@@ -25,7 +25,8 @@ Without -c and -f, statements come from stdin, each ended by ';'. What can be as
   SELECT table_schema, table_name FROM information_schema.tables
   SET caim.noise_sd = 20      costs 25 times less than 4, and is less precise
 
-Exit code 4: refused for privacy (the refusal says why, and what to ask instead). 5: nobody there to ask.")]
+Exit code 4: refused for privacy; the refusal says why, and what to ask instead.
+Exit code 5: nobody is there to ask.")]
 pub struct Args {
     /// Whom to ask.
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub enum Error {
         near: Option<String>,
     },
     /// A value that the key cannot have.
-    #[error("{origin}: {key} cannot have this value: {reason}{}", allowed(.allowed.as_deref()))]
+    #[error("{origin}: {key} cannot have this value: {reason}{}", range(.allowed.as_deref()))]
     Value {
         /// The file, variable or flag it stands in.
         origin: String,
@@ -63,6 +63,6 @@ fn did_you_mean(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near}?")).unwrap_or_default()
 }
 
-fn allowed(allowed: Option<&str>) -> String {
+fn range(allowed: Option<&str>) -> String {
     allowed.map(|range| format!("; allowed: {range}")).unwrap_or_default()
 }

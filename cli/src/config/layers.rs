@@ -174,8 +174,7 @@ fn parse(file: &Path) -> Result<Table, Error> {
         ErrorKind::NotFound => Error::Missing { path: file.to_owned(), fix: fix(file) },
         _ => Error::Read { path: file.to_owned(), source },
     })?;
-    text.parse::<Table>()
-        .map_err(|error| Error::Syntax { path: file.to_owned(), reason: error.to_string() })
+    text.parse::<Table>().map_err(|error| Error::Syntax { path: file.to_owned(), reason: error.to_string() })
 }
 
 fn fix(file: &Path) -> &'static str {

@@ -18,12 +18,7 @@ pub struct Key {
     pub comment: &'static str,
 }
 
-const fn key(
-    name: &'static str,
-    default: &'static str,
-    allowed: &'static str,
-    comment: &'static str,
-) -> Key {
+const fn key(name: &'static str, default: &'static str, allowed: &'static str, comment: &'static str) -> Key {
     Key { name, default, allowed, comment }
 }
 
@@ -78,7 +73,12 @@ pub const NODE: &[Key] = &[
     key("privacy.budget_rho", "1.0", "a number of at least 0", "What one project may spend in a window."),
     key("privacy.budget_delta", "0.003", "a number of at least 0", "The chance that goes with it."),
     key("privacy.window_days", "7", "an integer from 1 to 366", "Length of a window, in days."),
-    key("privacy.project_lifetime_rho", "6.0", "a number of at least 0", "What one project may spend in its life."),
+    key(
+        "privacy.project_lifetime_rho",
+        "6.0",
+        "a number of at least 0",
+        "What one project may spend in its life.",
+    ),
     key(
         "privacy.node_budget_rho",
         "4.0",
@@ -111,7 +111,12 @@ pub const HUB: &[Key] = &[
     key("hub.http", "\"127.0.0.1:8080\"", "address:port", "Address of the hub's pages. None are served yet."),
     key("hub.nodes", "\"127.0.0.1:50052\"", "a loopback address and port", "Nodes dial this address."),
     key("limits.threads", "0", "0 (all cores) or more", "Threads that plan and merge."),
-    key("limits.deadline_s", "60", "an integer from 1 to 3600", "How long the hub waits for its nodes, in seconds."),
+    key(
+        "limits.deadline_s",
+        "60",
+        "an integer from 1 to 3600",
+        "How long the hub waits for its nodes, in seconds.",
+    ),
     key(
         "dev_identity.users",
         "{}",
@@ -146,7 +151,7 @@ pub fn template(keys: &[Key], set: &[(&str, String)]) -> String {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "\n[{section}]");
         }
-        let _ = writeln!(text, "# {} Allowed: {}.", key.comment, key.allowed);
+        let _ = writeln!(text, "\n# {}\n# Allowed: {}.", key.comment, key.allowed);
         let _ = match set.iter().find(|(of, _)| *of == key.name) {
             Some((_, value)) => writeln!(text, "{name} = {value}"),
             None if key.default.is_empty() => writeln!(text, "# {name} ="),

@@ -133,8 +133,7 @@ mod tests {
     fn picks_follow_weights_and_nothing_weightless_is_picked() {
         let weights = [0.0, 1.0, 3.0, 0.0];
         let mut dice = dice(1);
-        let picks: Vec<f64> =
-            (0..20_000).map(|_| *dice.pick(&weights, |weight| *weight).unwrap()).collect();
+        let picks: Vec<f64> = (0..20_000).map(|_| *dice.pick(&weights, |weight| *weight).unwrap()).collect();
         let threes = picks.iter().filter(|pick| **pick == 3.0).count();
         assert!((14_600..15_400).contains(&threes), "{threes}");
         assert!(!picks.contains(&0.0));

@@ -138,8 +138,7 @@ fn batch(rows: &[Row<'_>], collection: &str) -> Result<RecordBatch> {
         Arc::new(rows.iter().map(of).collect::<Float64Array>())
     };
     let owned = |text: &str| Some(text.to_owned());
-    let collection: ArrayRef =
-        Arc::new(rows.iter().map(|_| owned(collection)).collect::<StringArray>());
+    let collection: ArrayRef = Arc::new(rows.iter().map(|_| owned(collection)).collect::<StringArray>());
     let columns: Vec<(&str, ArrayRef, bool)> = vec![
         ("PatientID", text(|row| row.patient.clone()), true),
         ("PatientSex", text(|row| row.sex.map(str::to_owned)), true),

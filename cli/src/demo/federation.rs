@@ -46,7 +46,10 @@ pub fn hub(dir: &Path) -> Result<PathBuf> {
     if !dir.join(HUB_FILE).exists() {
         let user = setup::user(USER, PASSWORD, PROJECT);
         let anonymous = format!("\"{USER}\"");
-        setup::hub(&dir, &NewHub { set: vec![("dev_identity.users", user), ("dev_identity.anonymous", anonymous)] })?;
+        setup::hub(
+            &dir,
+            &NewHub { set: vec![("dev_identity.users", user), ("dev_identity.anonymous", anonymous)] },
+        )?;
     }
     Ok(dir)
 }
@@ -80,7 +83,12 @@ fn new_node(hospital: &Hospital) -> NewNode {
     NewNode { name: hospital.name.clone(), hub: Some("127.0.0.1:50052".to_owned()), set }
 }
 
-fn take_in(dir: &Path, hospital: &Hospital, sources: &Sources, progress: &dyn Progress) -> Result<[Report; 2]> {
+fn take_in(
+    dir: &Path,
+    hospital: &Hospital,
+    sources: &Sources,
+    progress: &dyn Progress,
+) -> Result<[Report; 2]> {
     let options = |format, collection| IngestOptions { format, collection, ..IngestOptions::default() };
     let dicom = options(Format::DicomTable, Collection::Column("collection_id".to_owned()));
     let omop = options(Format::Omop, Collection::Id(hospital.name.clone()));

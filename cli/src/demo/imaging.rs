@@ -40,7 +40,11 @@ pub(super) struct Series<'a> {
 }
 
 /// Sex as the archive has it: M, F, O or nothing.
-pub(super) fn recorded_sex(person: &Person<'_>, population: &Population, dice: &mut Dice) -> Option<&'static str> {
+pub(super) fn recorded_sex(
+    person: &Person<'_>,
+    population: &Population,
+    dice: &mut Dice,
+) -> Option<&'static str> {
     let dirt = &population.dirt;
     if dice.chance(dirt.sex_missing) {
         return None;
@@ -112,7 +116,13 @@ impl<'a> Room<'a, '_> {
         Ok(Study { uid, date, age, series })
     }
 
-    fn series(&self, scanner: &'a Scanner, modality: &'a str, number: i64, dice: &mut Dice) -> Result<Series<'a>> {
+    fn series(
+        &self,
+        scanner: &'a Scanner,
+        modality: &'a str,
+        number: i64,
+        dice: &mut Dice,
+    ) -> Result<Series<'a>> {
         let kind = self.population.modality(modality)?;
         let instances = kind.instances.whole(dice);
         let side = if number % 2 == 0 { "L" } else { "R" };

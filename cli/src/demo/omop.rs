@@ -46,7 +46,8 @@ struct Table {
 
 impl Table {
     fn create(folder: &Path, models: &Models, name: &str) -> Result<Self> {
-        let columns: Vec<String> = models.table("omop", name)?.columns.iter().map(|c| c.stored.clone()).collect();
+        let columns: Vec<String> =
+            models.table("omop", name)?.columns.iter().map(|c| c.stored.clone()).collect();
         let columns: Vec<String> = columns.into_iter().filter(|c| !ADDED.contains(&c.as_str())).collect();
         let mut writer = csv::Writer::from_path(folder.join(format!("{}.csv", name.to_uppercase())))?;
         writer.write_record(&columns)?;
@@ -55,10 +56,13 @@ impl Table {
 
     /// Writes one record; columns that are not given stay empty. Returns the identifier that `row` may use.
     fn write(&mut self, row: &[(&str, String)]) -> Result<()> {
-        if let Some((name, _)) = row.iter().find(|(name, _)| !self.columns.iter().any(|column| column == name)) {
+        if let Some((name, _)) =
+            row.iter().find(|(name, _)| !self.columns.iter().any(|column| column == name))
+        {
             bail!("OMOP has no column {name} there");
         }
-        let value = |column: &String| row.iter().find(|(name, _)| name == column).map_or("", |(_, v)| v.as_str());
+        let value =
+            |column: &String| row.iter().find(|(name, _)| name == column).map_or("", |(_, v)| v.as_str());
         let record: Vec<&str> = self.columns.iter().map(value).collect();
         self.writer.write_record(record)?;
         Ok(())
@@ -76,7 +80,12 @@ impl Table {
 
 impl OmopFolder {
     /// Starts the folder and writes its tables that hold no patient.
-    pub(super) fn create(folder: &Path, models: &Models, population: &Population, hospital: &Hospital) -> Result<Self> {
+    pub(super) fn create(
+        folder: &Path,
+        models: &Models,
+        population: &Population,
+        hospital: &Hospital,
+    ) -> Result<Self> {
         std::fs::write(folder.join("CONCEPT.csv"), CONCEPTS)?;
         cdm_source(folder, models, population, hospital)?;
         let table = |name| Table::create(folder, models, name);
@@ -92,7 +101,12 @@ impl OmopFolder {
     }
 
     /// Adds everything that OMOP records of a person.
-    pub(super) fn write(&mut self, population: &Population, person: &Person<'_>, dice: &mut Dice) -> Result<()> {
+    pub(super) fn write(
+        &mut self,
+        population: &Population,
+        person: &Person<'_>,
+        dice: &mut Dice,
+    ) -> Result<()> {
         let id = self.person.next_id();
         self.write_person(id, population, person, dice)?;
         self.write_period(id, population, person)?;
@@ -123,7 +137,13 @@ impl OmopFolder {
             .try_for_each(Table::close)
     }
 
-    fn write_person(&mut self, id: i64, population: &Population, person: &Person<'_>, dice: &mut Dice) -> Result<()> {
+    fn write_person(
+        &mut self,
+        id: i64,
+        population: &Population,
+        person: &Person<'_>,
+        dice: &mut Dice,
+    ) -> Result<()> {
         let (concept, source) = match person.sex {
             _ if dice.chance(population.dirt.gender_unmapped) => (0, ""),
             Sex::Female => (8532, "F"),
@@ -180,7 +200,13 @@ impl OmopFolder {
     }
 
     /// As in OMOP's oncology extension, the stage itself is the measurement. One in twelve was never staged.
-    fn write_stage(&mut self, person_id: i64, visit: i64, person: &Person<'_>, dice: &mut Dice) -> Result<()> {
+    fn write_stage(
+        &mut self,
+        person_id: i64,
+        visit: i64,
+        person: &Person<'_>,
+        dice: &mut Dice,
+    ) -> Result<()> {
         if dice.chance(1.0 / 12.0) {
             return Ok(());
         }
@@ -218,7 +244,13 @@ impl OmopFolder {
         Ok(())
     }
 
-    fn write_result(&mut self, person_id: i64, date: NaiveDate, of: &Measurement, dice: &mut Dice) -> Result<()> {
+    fn write_result(
+        &mut self,
+        person_id: i64,
+        date: NaiveDate,
+        of: &Measurement,
+        dice: &mut Dice,
+    ) -> Result<()> {
         let id = self.measurement.next_id();
         let number = of.numbers.as_ref().map(|numbers| format!("{:.1}", numbers.draw(dice)));
         let coded = match of.values.as_slice() {

@@ -3,7 +3,7 @@
 //! A person has a number across all hospitals, and everything here is drawn from that number's own stream: two
 //! hospitals that know the same person agree on them.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chrono::{Days, Months, NaiveDate};
 
 use super::dice::{Dice, Purpose};
@@ -61,7 +61,7 @@ impl<'a> Person<'a> {
     pub(super) fn draw(population: &'a Population, plan: Plan, number: u32) -> Result<Self> {
         let mut dice = Dice::new(plan.seed, Purpose::Person, number);
         let homes = &population.hospital;
-        let home = &homes[(number / plan.patients.max(1)) as usize % homes.len().max(1)];
+        let home = homes.get((number / plan.patients.max(1)) as usize).context("nobody has this number")?;
         let kinds: Vec<_> = home.cancers.iter().collect();
         let (name, _) = dice.pick(&kinds, |(_, weight)| **weight)?;
         let cancer = population.cancer(name)?;
@@ -148,7 +148,9 @@ mod tests {
         assert!(mortality(1) < 0.2 && mortality(4) > 0.6, "{} {}", mortality(1), mortality(4));
         for person in &persons {
             assert!(person.birth < person.diagnosis);
-            assert!(person.death.is_none_or(|date| date > person.diagnosis && date <= population.extract.date));
+            assert!(
+                person.death.is_none_or(|date| date > person.diagnosis && date <= population.extract.date)
+            );
         }
     }
 

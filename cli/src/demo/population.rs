@@ -191,8 +191,7 @@ impl Population {
     /// # Errors
     /// When the bundled file is faulty, which its tests exclude.
     pub fn bundled() -> Result<Self> {
-        let population: Self =
-            toml::from_str(include_str!("population.toml")).context("population.toml")?;
+        let population: Self = toml::from_str(include_str!("population.toml")).context("population.toml")?;
         population.check().context("population.toml")?;
         Ok(population)
     }
@@ -252,9 +251,10 @@ impl Cancer {
     /// Every OMOP concept that records of this cancer name.
     #[cfg(test)]
     pub(super) fn concepts(&self) -> Vec<i64> {
-        let measured = self.measurements.iter().flat_map(|of| {
-            of.values.iter().map(|value| value.concept).chain([of.concept, of.unit])
-        });
+        let measured = self
+            .measurements
+            .iter()
+            .flat_map(|of| of.values.iter().map(|value| value.concept).chain([of.concept, of.unit]));
         let procedures = self.procedures.iter().map(|procedure| procedure.concept);
         [self.concept].into_iter().chain(measured).chain(procedures).collect()
     }

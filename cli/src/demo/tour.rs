@@ -17,7 +17,7 @@ use super::person::Plan;
 use super::population::Population;
 use crate::commands::asking::{Asking, Whom};
 use crate::exit::{self, Exit};
-use crate::output::{Alignment, Table};
+use crate::output::{Alignment, Table, grouped};
 
 /// Width of the rules between parts.
 const WIDTH: usize = 100;
@@ -54,7 +54,8 @@ pub async fn run(tour: Tour, dir: &Path, out: &mut (dyn Write + Send)) -> Result
     };
     let nodes = ready.into_iter().map(|ready| ready.dir).collect();
     let options = ClusterOptions { hub: federation::hub(dir)?, nodes, ports };
-    let cluster = Cluster::start(&options).await.context("if another demo or hub is running, stop it first")?;
+    let cluster =
+        Cluster::start(&options).await.context("if another demo or hub is running, stop it first")?;
     writeln!(out, "\nLinked to the hub at {}: {}", cluster.links(), cluster.linked().join(", "))?;
     questions(&cluster, out).await?;
     connect(&cluster, tour.stay, out)?;
@@ -70,7 +71,8 @@ async fn hospitals(plan: Plan, dir: &Path, out: &mut (dyn Write + Send)) -> Resu
     let mut all = Vec::new();
     for (position, hospital) in population.hospitals().iter().enumerate() {
         let began = Instant::now();
-        write!(out, "  {:<7}{:<28}", hospital.name, hospital.title)?;
+        let people = grouped(&plan.patients.to_string());
+        write!(out, "  {:<7}{:<27}{people:>7} patients ", hospital.name, hospital.title)?;
         out.flush()?;
         let (population, dir) = (Arc::clone(&population), dir.to_owned());
         let made = move || federation::hospital(&population, plan, position, &dir, &Quiet);
@@ -86,15 +88,12 @@ fn taken_in(ready: &Ready, took: Duration) -> String {
     if dicom.unchanged && omop.unchanged {
         return format!("as before, epoch {}", omop.epoch);
     }
-    let rows = |name: &str| {
-        let tables = dicom.tables.iter().chain(&omop.tables);
-        tables.filter(|table| table.name == name).map(|table| table.kept).sum::<u64>()
-    };
+    let series: u64 =
+        dicom.tables.iter().filter(|table| table.name == "dicom.series").map(|table| table.kept).sum();
     format!(
-        "{:>6} persons  {:>7} DICOM series  {:>7} OMOP records  {:>5.1} s",
-        rows("omop.person"),
-        rows("dicom.series"),
-        omop.kept(),
+        "{:>7} DICOM series  {:>7} OMOP records  {:>5.1} s",
+        grouped(&series.to_string()),
+        grouped(&omop.kept().to_string()),
         took.as_secs_f64()
     )
 }
@@ -112,7 +111,9 @@ async fn questions(cluster: &Cluster, out: &mut (dyn Write + Send)) -> Result<()
                 indented(&answer.summary.to_string(), out)?;
             }
             Ok(_) => anyhow::bail!("rows of patients were released: do not use this build"),
-            Err(error) if is_last && exit::code(&error) == Exit::Privacy => indented(&format!("{error:#}"), out)?,
+            Err(error) if is_last && exit::code(&error) == Exit::Privacy => {
+                indented(&format!("{error:#}"), out)?
+            }
             Err(error) => return Err(error.context(recipe.asks.clone())),
         }
     }

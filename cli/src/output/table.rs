@@ -94,10 +94,11 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();
         let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-            let padded = cells.zip(&widths).zip(&self.columns).map(|((cell, width), (_, align))| match align {
-                Alignment::Left => format!("{cell:<width$}"),
-                Alignment::Right => format!("{cell:>width$}"),
-            });
+            let padded =
+                cells.zip(&widths).zip(&self.columns).map(|((cell, width), (_, align))| match align {
+                    Alignment::Left => format!("{cell:<width$}"),
+                    Alignment::Right => format!("{cell:>width$}"),
+                });
             padded.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
         };
         writeln!(f, "{}", line(&mut self.columns.iter().map(|(name, _)| name.as_str())))?;
@@ -111,7 +112,8 @@ impl fmt::Display for Table {
 }
 
 /// An integer with its thousands apart; years and other numbers of four digits stay as they are.
-fn grouped(text: &str) -> String {
+#[must_use]
+pub fn grouped(text: &str) -> String {
     let (sign, digits) = text.strip_prefix('-').map_or(("", text), |digits| ("-", digits));
     if digits.len() < 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.to_owned();

@@ -53,10 +53,12 @@ fn csv_is_read_back() {
 
 #[test]
 fn json_is_read_back() {
-    let array: Vec<serde_json::Value> = serde_json::from_str(&text(Format::Json, &[answer(), answer()])).unwrap();
+    let array: Vec<serde_json::Value> =
+        serde_json::from_str(&text(Format::Json, &[answer(), answer()])).unwrap();
     assert_eq!((array.len(), &array[0]["patients"]), (6, &serde_json::json!(12_345)));
     let lines = text(Format::Ndjson, &[answer()]);
-    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[1]["mean"], serde_json::json!(1234.5678));
     assert_eq!(lines.len(), 3);
 }
@@ -64,7 +66,8 @@ fn json_is_read_back() {
 #[test]
 fn arrow_and_parquet_are_read_back_whole() {
     let bytes = written(Format::Arrow, &[answer()]);
-    let batches: Vec<_> = StreamReader::try_new(bytes.as_slice(), None).unwrap().map(Result::unwrap).collect();
+    let batches: Vec<_> =
+        StreamReader::try_new(bytes.as_slice(), None).unwrap().map(Result::unwrap).collect();
     assert_eq!(batches, [answer()]);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), written(Format::Parquet, &[answer()])).unwrap();

@@ -33,7 +33,12 @@ pub(super) enum Sight {
 
 impl Seen {
     /// The series in an epoch, without those of the batch that is about to leave.
-    pub(super) fn of(epoch: &Epoch, table: &TableName, without: Option<&BatchId>, secret: &Secret) -> Result<Self> {
+    pub(super) fn of(
+        epoch: &Epoch,
+        table: &TableName,
+        without: Option<&BatchId>,
+        secret: &Secret,
+    ) -> Result<Self> {
         let mut seen = Self { name: NameKey::new(secret), rows: HashMap::new() };
         for file in epoch.files(table).iter().filter(|file| Some(&file.batch) != without) {
             let path = epoch.path(file)?;

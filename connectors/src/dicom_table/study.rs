@@ -8,6 +8,7 @@ mod fold;
 mod merge;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use caim_warehouse::{Commit, TableName};
 
@@ -35,7 +36,7 @@ pub(super) fn derive(context: &Context<'_>, commit: &mut Commit, tally: &mut Tal
     let fields = Fields::of(landing.table, series);
     let paths = commit.paths(&TableName::new(SCHEMA, SERIES))?;
     commit.replace(&landing.name);
-    let writer = Writer::Table(commit.writer(landing.name.clone(), landing.schema.clone())?);
+    let writer = Writer::Table(commit.writer(landing.name.clone(), Arc::clone(&landing.schema))?);
     let (name, known) = (NameKey::new(context.secret), HashSet::new());
     let mut derivation = Derivation { landing, fields, writer, pending: Vec::new(), name, known, shared: 0 };
     context.progress.started("dicom.study from all series", None);

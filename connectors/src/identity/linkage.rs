@@ -34,7 +34,10 @@ impl Linkage {
             let record = record.map_err(|_| fault(format!("line {line} is not text in UTF-8")))?;
             let fields: Vec<&str> = record.iter().map(str::trim).collect();
             let [issuer, id, other_issuer, other_id] = fields[..] else {
-                return Err(fault(format!("line {line} has {} fields instead of issuer,id,issuer,id", fields.len())));
+                return Err(fault(format!(
+                    "line {line} has {} fields instead of issuer,id,issuer,id",
+                    fields.len()
+                )));
             };
             if line == 1 && [issuer, id, other_issuer, other_id] == ["issuer", "id", "issuer", "id"] {
                 continue;
@@ -70,7 +73,8 @@ impl Linkage {
     fn link(&mut self, one: Id, other: Id) {
         let (one, other) = (self.number(one), self.number(other));
         let (one, other) = (self.root(one), self.root(other));
-        let (smaller, larger) = if self.ids.get(one) <= self.ids.get(other) { (one, other) } else { (other, one) };
+        let (smaller, larger) =
+            if self.ids.get(one) <= self.ids.get(other) { (one, other) } else { (other, one) };
         if let Some(parent) = self.parents.get_mut(larger) {
             *parent = smaller;
         }

@@ -60,8 +60,8 @@ impl Pseudonyms {
     /// A hash of the rules: secret, section and linkage. Where it is the same, the same identifiers give the
     /// same pseudonyms.
     pub(crate) fn fingerprint(&self) -> Result<String> {
-        let section = serde_json::to_vec(&self.identity)
-            .map_err(|e| Error::new(Code::Identity, "[identity]", e))?;
+        let section =
+            serde_json::to_vec(&self.identity).map_err(|e| Error::new(Code::Identity, "[identity]", e))?;
         Ok(hex::encode(self.secret.mac("caim.identity.1", &[&section, &self.linkage.canonical()])))
     }
 

@@ -90,12 +90,16 @@ mod tests {
         }
         let models = Models::bundled().unwrap();
         let (files, skipped) = Files::of(&Source::open(folder.path()).unwrap(), &models)?;
-        Ok((files.in_order().map(|(table, members)| (table.name.clone(), members.len())).collect(), skipped.len()))
+        Ok((
+            files.in_order().map(|(table, members)| (table.name.clone(), members.len())).collect(),
+            skipped.len(),
+        ))
     }
 
     #[test]
     fn tables_are_found_in_any_case_by_other_names_and_in_folders_with_persons_first() {
-        let (tables, skipped) = files(&["x/DEVICES_EXPOSURE.csv", "Person.csv", "death.PARQUET", "notes.csv"]).unwrap();
+        let (tables, skipped) =
+            files(&["x/DEVICES_EXPOSURE.csv", "Person.csv", "death.PARQUET", "notes.csv"]).unwrap();
         assert_eq!(tables, [("person".into(), 1), ("death".into(), 1), ("device_exposure".into(), 1)]);
         assert_eq!(skipped, 1);
     }

@@ -43,7 +43,9 @@ impl<'c> Persons<'c> {
         }
         let pseudonyms = self.context.pseudonyms;
         let named = match pseudonyms.omop_column() {
-            OmopColumn::PersonSourceValue => source_value.and_then(|value| pseudonyms.of_default_issuer(value)),
+            OmopColumn::PersonSourceValue => {
+                source_value.and_then(|value| pseudonyms.of_default_issuer(value))
+            }
             OmopColumn::PersonId => None,
         };
         let pseudonym = named.unwrap_or_else(|| self.by_number(person_id));

@@ -62,7 +62,12 @@ fn warning(warning: &Warning) -> String {
     let lines: Vec<String> = warning.lines.iter().map(u64::to_string).collect();
     let lines = if lines.is_empty() { String::new() } else { format!(" (lines {}...)", lines.join(", ")) };
     let (table, code) = (&warning.table, warning.code);
-    format!("{table}{column}: {} times {code}: {}{lines}; {}", grouped(warning.count), code.rule(), code.fix())
+    format!(
+        "{table}{column}: {} times {code}: {}{lines}; {}",
+        grouped(warning.count),
+        code.rule(),
+        code.fix()
+    )
 }
 
 fn list<T>(f: &mut Formatter<'_>, title: &str, items: &[T], line: impl Fn(&T) -> String) -> fmt::Result {

@@ -18,8 +18,9 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::Type as PhysicalType;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 
-use super::{BATCH_ROWS, Lines, RawBatch, Rows, damaged};
+use super::{BATCH_BYTES, BATCH_ROWS, Lines, RawBatch, Rows, damaged};
 use crate::{Code, Result};
 
 /// A Parquet table whose footer was read.
@@ -59,7 +60,8 @@ impl Columnar {
         read.dedup();
         let order = positions.iter().filter_map(|position| read.binary_search(position).ok()).collect();
         let mask = ProjectionMask::roots(self.builder.parquet_schema(), read);
-        let builder = self.builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let rows = rows_at_a_time(self.builder.metadata());
+        let builder = self.builder.with_projection(mask).with_batch_size(rows);
         let reader = guarded(&self.name, || builder.build())?;
         Ok(ColumnarRows { name: self.name, reader, order, next_row: 1 })
     }
@@ -67,13 +69,23 @@ impl Columnar {
 
 impl Rows for ColumnarRows {
     fn next_batch(&mut self) -> Result<Option<RawBatch>> {
-        let batch: Option<RecordBatch> = guarded::<_, ArrowError>(&self.name, || self.reader.next().transpose())?;
+        let batch: Option<RecordBatch> =
+            guarded::<_, ArrowError>(&self.name, || self.reader.next().transpose())?;
         let Some(batch) = batch else { return Ok(None) };
         let lines = Lines::From { first: self.next_row, rows: batch.num_rows() };
         self.next_row += batch.num_rows() as u64;
-        let columns = self.order.iter().filter_map(|place| batch.columns().get(*place).map(Arc::clone)).collect();
+        let columns =
+            self.order.iter().filter_map(|place| batch.columns().get(*place).map(Arc::clone)).collect();
         Ok(Some(RawBatch { columns, lines, faults: Vec::new(), surplus: Vec::new() }))
     }
+}
+
+/// Fewer rows when they are long: a batch of clinical notes would be gigabytes.
+fn rows_at_a_time(metadata: &ParquetMetaData) -> usize {
+    let longest =
+        metadata.row_groups().iter().map(|group| group.total_byte_size() / group.num_rows().max(1)).max();
+    let row_bytes = longest.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0).max(1);
+    (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS)
 }
 
 /// The footer, read without the Arrow schema that a writer may have put beside it: the file's own types are the
@@ -102,7 +114,10 @@ fn in_microseconds(found: &ArrowReaderMetadata) -> Schema {
     Schema::new_with_metadata(fields.collect::<Vec<_>>(), found.schema().metadata().clone())
 }
 
-fn guarded<T, E: std::fmt::Display>(name: &str, call: impl FnOnce() -> std::result::Result<T, E>) -> Result<T> {
+fn guarded<T, E: std::fmt::Display>(
+    name: &str,
+    call: impl FnOnce() -> std::result::Result<T, E>,
+) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(e)) => Err(damaged(Code::DamagedParquet, name, e)),
@@ -113,8 +128,11 @@ fn guarded<T, E: std::fmt::Display>(name: &str, call: impl FnOnce() -> std::resu
 #[cfg(test)]
 mod tests {
     use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
-    use arrow::datatypes::Int64Type;
+    use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
     use parquet::arrow::ArrowWriter;
+    use parquet::data_type::{Int96, Int96Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
 
     use super::*;
 
@@ -144,6 +162,39 @@ mod tests {
         let second = rows_read.next_batch().unwrap().unwrap();
         assert_eq!((second.lines.line(0), second.lines.len()), (BATCH_ROWS as u64 + 1, 5));
         assert!(rows_read.next_batch().unwrap().is_none());
+    }
+
+    #[test]
+    fn timestamps_of_the_old_kind_keep_their_year() {
+        let schema = Arc::new(parse_message_type("message m { required int96 t; }").unwrap());
+        let file = tempfile::tempfile().unwrap();
+        let mut writer =
+            SerializedFileWriter::new(file.try_clone().unwrap(), schema, Arc::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let last_day_of_9999 = 5_373_484; // as a Julian day
+        let value = Int96::from(vec![0, 0, last_day_of_9999]);
+        column.typed::<Int96Type>().write_batch(&[value], None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        writer.close().unwrap();
+        let mut rows = Columnar::open(file, "t.parquet").unwrap().select(&[0]).unwrap();
+        let batch = rows.next_batch().unwrap().unwrap();
+        let microseconds = batch.columns[0].as_primitive::<TimestampMicrosecondType>().value(0);
+        assert_eq!(microseconds, 253_402_214_400_000_000);
+    }
+
+    #[test]
+    fn long_rows_are_read_a_few_at_a_time() {
+        let notes = (0..64).map(|i| char::from(b'a' + i % 26).to_string().repeat(1 << 20));
+        let file = file_of(vec![("note", Arc::new(StringArray::from_iter_values(notes)))]);
+        let mut rows = Columnar::open(file, "t.parquet").unwrap().select(&[0]).unwrap();
+        let mut read = 0;
+        while let Some(batch) = rows.next_batch().unwrap() {
+            assert!(batch.lines.len() <= 16);
+            read += batch.lines.len();
+        }
+        assert_eq!(read, 64);
     }
 
     #[test]

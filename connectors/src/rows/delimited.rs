@@ -12,20 +12,22 @@ use arrow::array::{ArrayRef, BinaryBuilder};
 use csv::{ByteRecord, ReaderBuilder, Terminator};
 
 use super::dialect::Dialect;
-use super::marked::{Marked, ROW_BYTES};
-use super::{BATCH_ROWS, Lines, RawBatch, Rows, damaged};
+use super::marked::Marked;
+use super::{BATCH_BYTES, BATCH_ROWS, Lines, RawBatch, Rows, damaged};
 use crate::tally::Fault;
 use crate::{Code, Result};
 
 const BUFFER: usize = 256 << 10;
-/// Text of a batch, at most, by and large.
-const BATCH_BYTES: usize = 16 << 20;
+/// Bytes of one row, at most.
+const ROW_BYTES: usize = 16 << 20;
+/// Each costs as much as the longest row, so there is an end to them.
 const MOST_RECOVERIES: usize = 100;
 
 /// A text table behind its header.
 pub(super) struct Delimited {
     name: String,
     dialect: Dialect,
+    row_bytes: usize,
     reader: csv::Reader<Marked>,
     record: ByteRecord,
     width: usize,
@@ -44,15 +46,21 @@ enum Step {
 }
 
 impl Delimited {
-    pub(super) fn open(mut file: File, name: &str) -> Result<(Vec<String>, Self)> {
+    /// Reads the header; `name` is the file's in errors.
+    pub(super) fn open(file: File, name: &str) -> Result<(Vec<String>, Self)> {
+        Self::bounded(file, name, ROW_BYTES)
+    }
+
+    fn bounded(mut file: File, name: &str, row_bytes: usize) -> Result<(Vec<String>, Self)> {
         let unreadable = |e: io::Error| damaged(Code::Unreadable, name, e);
         let mut head = Vec::new();
         file.by_ref().take(64 << 10).read_to_end(&mut head).map_err(unreadable)?;
         let dialect = Dialect::of(&head, name)?;
-        let reader = reader_at(file, dialect.skip, dialect).map_err(unreadable)?;
+        let reader = reader_at(file, dialect.skip, dialect, row_bytes).map_err(unreadable)?;
         let mut table = Self {
             name: name.to_owned(),
             dialect,
+            row_bytes,
             reader,
             record: ByteRecord::new(),
             width: 0,
@@ -86,7 +94,7 @@ impl Delimited {
                 // The mark is always the last record, so this is not reached; it would be the end.
                 Ok(false) => return Ok(Step::End),
                 Err(_) if self.reader.get_ref().is_exhausted() => {
-                    let reason = format!("it has more than {ROW_BYTES} bytes");
+                    let reason = format!("it has more than {} bytes", self.row_bytes);
                     return self.recover(Code::RowTooLong, reason);
                 }
                 Err(e) => return Err(damaged(Code::Unreadable, &self.name, e)),
@@ -128,7 +136,7 @@ impl Delimited {
         let file = self.reader.get_ref().file().try_clone().map_err(unreadable)?;
         let mut at = Position { byte: self.first_byte + byte, line: self.first_line + line - 1 };
         let lost = at.skip_line(&file).map_err(unreadable)?;
-        self.reader = reader_at(file, at.byte, self.dialect).map_err(unreadable)?;
+        self.reader = reader_at(file, at.byte, self.dialect, self.row_bytes).map_err(unreadable)?;
         (self.first_byte, self.first_line) = (at.byte, at.line);
         Ok(Step::Fault(Fault { line: lost, code, reason }))
     }
@@ -176,7 +184,8 @@ impl Rows for Delimited {
         if lines.is_empty() && faults.is_empty() {
             return Ok(None);
         }
-        let columns = builders.into_iter().map(|mut builder| Arc::new(builder.finish()) as ArrayRef).collect();
+        let columns =
+            builders.into_iter().map(|mut builder| Arc::new(builder.finish()) as ArrayRef).collect();
         Ok(Some(RawBatch { columns, lines: Lines::Each(lines), faults, surplus }))
     }
 }
@@ -195,7 +204,7 @@ fn column_name(field: &[u8]) -> String {
     String::from_utf8_lossy(field).trim().trim_matches('"').trim().to_owned()
 }
 
-fn reader_at(file: File, start: u64, dialect: Dialect) -> io::Result<csv::Reader<Marked>> {
+fn reader_at(file: File, start: u64, dialect: Dialect, row_bytes: usize) -> io::Result<csv::Reader<Marked>> {
     Ok(ReaderBuilder::new()
         .delimiter(dialect.delimiter)
         .quoting(dialect.quoting)
@@ -204,7 +213,7 @@ fn reader_at(file: File, start: u64, dialect: Dialect) -> io::Result<csv::Reader
         .has_headers(false)
         .flexible(true)
         .buffer_capacity(BUFFER)
-        .from_reader(Marked::new(file, start)?))
+        .from_reader(Marked::new(file, start, row_bytes)?))
 }
 
 /// A place in a file.
@@ -230,7 +239,6 @@ impl Position {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -249,10 +257,14 @@ mod tests {
     }
 
     fn read(text: &[u8]) -> Result<Read> {
+        read_bounded(text, ROW_BYTES)
+    }
+
+    fn read_bounded(text: &[u8], row_bytes: usize) -> Result<Read> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text).unwrap();
         file.rewind().unwrap();
-        let (header, table) = Delimited::open(file, "t.csv")?;
+        let (header, table) = Delimited::bounded(file, "t.csv", row_bytes)?;
         let mut table = table.select(&(0..header.len()).collect::<Vec<_>>());
         let mut read = Read::default();
         while let Some(batch) = table.next_batch()? {
@@ -308,21 +320,20 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_does_not_fill_the_memory() {
-        let mut text = b"a,b\n\"1,2\n".to_vec();
-        for _ in 0..3 * (ROW_BYTES / 16) {
-            text.extend_from_slice(b"12345678,123456\n");
-        }
-        let read = read(&text).unwrap();
+        let text = format!("a,b\n\"1,2\n{}", "1234567,1234567\n".repeat(1000));
+        let read = read_bounded(text.as_bytes(), 1024).unwrap();
         assert_eq!(read.faults, [(2, Code::RowTooLong)]);
-        assert_eq!(read.rows.len(), 3 * (ROW_BYTES / 16));
+        assert_eq!(read.rows.len(), 1000);
         assert_eq!(read.rows[0].0, 3);
     }
 
     #[test]
-    fn a_file_of_stray_quotes_is_refused() {
-        let text = format!("a,b\n{}", "\"x,y\n\"\"\"\n".repeat(500));
-        let error = read(text.as_bytes());
-        assert!(error.is_err() || error.unwrap().faults.len() <= MOST_RECOVERIES);
+    fn a_file_full_of_quotes_that_are_never_closed_is_refused() {
+        let some = format!("\"1,2\n{}", "1234567,1234567\n".repeat(200));
+        let text = format!("a,b\n{}", some.repeat(MOST_RECOVERIES));
+        assert_eq!(read_bounded(text.as_bytes(), 1024).unwrap().faults.len(), MOST_RECOVERIES);
+        let error = read_bounded((text + &some).as_bytes(), 1024).unwrap_err();
+        assert_eq!(error.code(), Code::RowTooLong);
     }
 
     #[test]

@@ -51,7 +51,11 @@ mod tests {
             ("\n\na|b|c", b'|', true),
             ("alone\n", b',', true),
         ] {
-            assert_eq!(Dialect::of(head.as_bytes(), "x").unwrap(), Dialect { delimiter, quoting, skip: 0 }, "{head}");
+            assert_eq!(
+                Dialect::of(head.as_bytes(), "x").unwrap(),
+                Dialect { delimiter, quoting, skip: 0 },
+                "{head}"
+            );
         }
         assert_eq!(Dialect::of(b"\xef\xbb\xbfa,b", "x").unwrap().skip, 3);
     }

@@ -7,30 +7,28 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Bytes of one row, at most.
-pub(super) const ROW_BYTES: usize = 16 << 20;
-
 /// A file with an end mark.
 pub(super) struct Marked {
     file: File,
     mark: Vec<u8>,
     handed_out: usize,
+    row_bytes: usize,
     allowance: usize,
 }
 
 impl Marked {
-    /// The file from byte `start` on. The mark is random: no file can hold it.
-    pub(super) fn new(mut file: File, start: u64) -> io::Result<Self> {
+    /// The file from byte `start` on, with so many bytes a row. The mark is random: no file can hold it.
+    pub(super) fn new(mut file: File, start: u64, row_bytes: usize) -> io::Result<Self> {
         file.seek(SeekFrom::Start(start))?;
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let mark = format!("\nend-{}", hex::encode(random)).into_bytes();
-        Ok(Self { file, mark, handed_out: 0, allowance: ROW_BYTES })
+        Ok(Self { file, mark, handed_out: 0, row_bytes, allowance: row_bytes })
     }
 
     /// The next row may take the full allowance again.
     pub(super) fn renew(&mut self) {
-        self.allowance = ROW_BYTES;
+        self.allowance = self.row_bytes;
     }
 
     /// Whether the last row ran into its allowance.

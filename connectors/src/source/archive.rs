@@ -43,7 +43,11 @@ pub(super) fn open(path: &Path) -> Result<(Vec<Member>, Vec<Skipped>)> {
         let kind = if entry.is_symlink() { Err("a link") } else { classify(&name) };
         match kind {
             Ok(kind) => {
-                members.push(Member { name, kind, place: Place::Zipped { archive: Arc::clone(&archive), index } });
+                members.push(Member {
+                    name,
+                    kind,
+                    place: Place::Zipped { archive: Arc::clone(&archive), index },
+                });
             }
             Err(reason) => skipped.push(Skipped { path: name, reason: reason.to_owned() }),
         }
@@ -56,9 +60,8 @@ pub(super) fn open(path: &Path) -> Result<(Vec<Member>, Vec<Skipped>)> {
 impl Archive {
     /// A member's content in a temporary file without a name, whole and with the checksum it claims.
     pub(super) fn inflate(&self, index: usize, name: &str) -> Result<File> {
-        let refused = |code, reason: String| {
-            Error::new(code, format!("{} in {}", name, self.path.display()), reason)
-        };
+        let refused =
+            |code, reason: String| Error::new(code, format!("{} in {}", name, self.path.display()), reason);
         let mut zip = self.read()?;
         let entry = zip.by_index(index).map_err(|e| refused(Code::DamagedZip, e.to_string()))?;
         let claimed = entry.size();
@@ -68,14 +71,18 @@ impl Archive {
         let copied = io::copy(&mut entry.take(claimed.saturating_add(1)), &mut file)
             .map_err(|e| refused(Code::DamagedZip, e.to_string()))?;
         if copied != claimed {
-            return Err(refused(Code::DamagedZip, format!("it claims {claimed} bytes and has another number")));
+            return Err(refused(
+                Code::DamagedZip,
+                format!("it claims {claimed} bytes and has another number"),
+            ));
         }
         file.rewind().map_err(|e| refused(Code::Unreadable, e.to_string()))?;
         Ok(file)
     }
 
     fn read(&self) -> Result<ZipArchive<BufReader<File>>> {
-        ZipArchive::new(BufReader::new(open_regular(&self.path)?)).map_err(|e| self.refused(Code::DamagedZip, e))
+        ZipArchive::new(BufReader::new(open_regular(&self.path)?))
+            .map_err(|e| self.refused(Code::DamagedZip, e))
     }
 
     fn check_total(&self, total: u64) -> Result<()> {
@@ -117,7 +124,8 @@ mod tests {
 
     #[test]
     fn members_are_read_whole_and_junk_is_named() {
-        let file = on_disk(&zip_of(&[("d/b.csv", b"two"), ("a.csv", b"one"), ("__MACOSX/d/._b.csv", b"junk")]));
+        let file =
+            on_disk(&zip_of(&[("d/b.csv", b"two"), ("a.csv", b"one"), ("__MACOSX/d/._b.csv", b"junk")]));
         let (members, skipped) = open(file.path()).unwrap();
         let mut read = Vec::new();
         for member in &members {
@@ -134,7 +142,8 @@ mod tests {
         let whole = zip_of(&[("a.csv", b"one,two,three,four,five,six,seven")]);
         for length in 0..whole.len() {
             let file = on_disk(&whole[..length]);
-            let read = open(file.path()).and_then(|(members, _)| members.iter().try_for_each(|m| m.open().map(drop)));
+            let read = open(file.path())
+                .and_then(|(members, _)| members.iter().try_for_each(|m| m.open().map(drop)));
             assert_eq!(read.unwrap_err().code(), Code::DamagedZip, "{length} bytes");
         }
     }

@@ -199,14 +199,18 @@ mod tests {
         ];
         for array in arrays {
             let values = read_as("modality", array);
-            assert_eq!(values.array.as_string::<i32>(), &StringArray::from(vec![Some("CT"), Some("MR"), None]));
+            assert_eq!(
+                values.array.as_string::<i32>(),
+                &StringArray::from(vec![Some("CT"), Some("MR"), None])
+            );
             assert_eq!(values.unreadable, 0);
         }
     }
 
     #[test]
     fn whole_numbers_come_from_integers_floats_decimals_and_text() {
-        let decimal = Decimal128Array::from(vec![Some(5000), Some(5500), None]).with_precision_and_scale(18, 3);
+        let decimal =
+            Decimal128Array::from(vec![Some(5000), Some(5500), None]).with_precision_and_scale(18, 3);
         let arrays: [ArrayRef; 4] = [
             Arc::new(Float64Array::from(vec![Some(5.0), Some(5.5), Some(f64::NAN)])),
             Arc::new(decimal.unwrap()),
@@ -224,7 +228,10 @@ mod tests {
     fn floats_lose_infinities_and_nothing_else() {
         let array = Float64Array::from(vec![Some(1.5), Some(f64::INFINITY), Some(f64::NAN), None]);
         let values = read_as("slicethickness", Arc::new(array));
-        assert_eq!(values.array.as_primitive::<Float64Type>(), &Float64Array::from(vec![Some(1.5), None, None, None]));
+        assert_eq!(
+            values.array.as_primitive::<Float64Type>(),
+            &Float64Array::from(vec![Some(1.5), None, None, None])
+        );
         assert_eq!(values.unreadable, 1);
         let integers = read_as("kvp", Arc::new(Int32Array::from(vec![120])));
         assert_eq!(integers.array.as_primitive::<Float64Type>().value(0), 120.0);
@@ -243,15 +250,21 @@ mod tests {
             let ty = array.data_type().clone();
             let values = read_as("studydate", array);
             let expected = Date32Array::from(vec![Some(day), None]);
-            assert_eq!((values.array.as_primitive::<Date32Type>(), values.unreadable), (&expected, 1), "{ty}");
+            assert_eq!(
+                (values.array.as_primitive::<Date32Type>(), values.unreadable),
+                (&expected, 1),
+                "{ty}"
+            );
         }
-        let noon = TimestampNanosecondArray::from(vec![i64::from(day) * 86_400_000_000_000 + 43_200_000_000_000]);
+        let noon =
+            TimestampNanosecondArray::from(vec![i64::from(day) * 86_400_000_000_000 + 43_200_000_000_000]);
         assert_eq!(read_as("studydate", Arc::new(noon)).array.as_primitive::<Date32Type>().value(0), day);
     }
 
     #[test]
     fn ages_come_as_attributes_or_as_numbers() {
-        let values = read_as("patientage", Arc::new(StringArray::from(vec![Some("056Y"), Some("6657"), None])));
+        let values =
+            read_as("patientage", Arc::new(StringArray::from(vec![Some("056Y"), Some("6657"), None])));
         assert_eq!((ints(&values), values.unreadable), (vec![Some(56), None, None], 1));
         assert_eq!(ints(&read_as("patientage", Arc::new(Int32Array::from(vec![56])))), [Some(56)]);
     }

@@ -12,7 +12,8 @@ pub(super) fn integer(bytes: &[u8]) -> Reading<i64> {
         return Reading::Value(value);
     }
     match float(bytes) {
-        Reading::Value(value) if value.fract() == 0.0 && value.abs() <= EXACT => {
+        Reading::Value(value) if value.fract() == 0.0 && value.abs() <= EXACT =>
+        {
             #[expect(clippy::cast_possible_truncation, reason = "whole and at most 2^53")]
             Reading::Value(value as i64)
         }

@@ -64,7 +64,11 @@ fn hostile_parquet_files_are_refused_or_read_and_never_panic() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "parquet") {
             let code = node.refusal(&path);
-            assert!([Code::DamagedParquet, Code::UnknownFormat].contains(&code), "{}: {code}", path.display());
+            assert!(
+                [Code::DamagedParquet, Code::UnknownFormat].contains(&code),
+                "{}: {code}",
+                path.display()
+            );
             files += 1;
         }
     }
@@ -93,7 +97,8 @@ fn hostile_parquet_pages_are_refused_when_they_are_read() {
             continue;
         }
         let mut node = Node::new();
-        let omop = caim_ontology::Models::parse("omop.toml", &format!("{models}column = [{}]\n", columns.join(",")));
+        let omop =
+            caim_ontology::Models::parse("omop.toml", &format!("{models}column = [{}]\n", columns.join(",")));
         node.models = caim_ontology::Models::new(vec![omop.unwrap()]).unwrap();
         let source = node.write("bad.parquet", fs::read(&path).unwrap());
         match node.try_ingest(&source) {

@@ -8,7 +8,8 @@ use parquet::arrow::ArrowWriter;
 
 use crate::fixture::{Node, rejected, table, warned};
 
-const HEADER: &str = "PatientID,StudyInstanceUID,SeriesInstanceUID,StudyDate,PatientAge,Modality,instanceCount\n";
+const HEADER: &str =
+    "PatientID,StudyInstanceUID,SeriesInstanceUID,StudyDate,PatientAge,Modality,instanceCount\n";
 
 #[test]
 fn values_are_read_by_their_representation_and_others_become_null_with_a_warning() {
@@ -37,7 +38,9 @@ fn values_are_read_by_their_representation_and_others_become_null_with_a_warning
 #[test]
 fn parquet_and_csv_of_the_same_series_are_the_same_rows() {
     let (csv, parquet) = (Node::new(), Node::new());
-    csv.ingest(&csv.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,2023-01-05,56,CT,12\nP2,1.3,1.3.1,,,MR,\n")));
+    csv.ingest(
+        &csv.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,2023-01-05,56,CT,12\nP2,1.3,1.3.1,,,MR,\n")),
+    );
     let text = |values: [&str; 2]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
     let batch = RecordBatch::try_from_iter(vec![
         ("Modality", text(["CT", "MR"])),
@@ -61,9 +64,13 @@ fn parquet_and_csv_of_the_same_series_are_the_same_rows() {
 #[test]
 fn series_without_patient_stay_and_series_without_uid_do_not() {
     let node = Node::new();
-    let source = node.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\n ,1.3,1.3.1,,,CT,1\nP1,1.2,,,,CT,1\n"));
+    let source =
+        node.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\n ,1.3,1.3.1,,,CT,1\nP1,1.2,,,,CT,1\n"));
     let report = node.ingest(&source);
-    assert_eq!(node.cells("dicom.series", &["seriesinstanceuid", "_patient"]), [["1.2.1", "0"], ["1.3.1", "-"]]);
+    assert_eq!(
+        node.cells("dicom.series", &["seriesinstanceuid", "_patient"]),
+        [["1.2.1", "0"], ["1.3.1", "-"]]
+    );
     assert_eq!(warned(&report, Code::NoPatient), 1);
     assert_eq!(rejected(&report), [(4, Code::BadKey)]);
     assert!(report.has_rejects());
@@ -73,18 +80,23 @@ fn series_without_patient_stay_and_series_without_uid_do_not() {
 #[test]
 fn the_same_series_twice_is_a_duplicate_and_another_of_its_uid_a_conflict() {
     let node = Node::new();
-    let first = node.write("a.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP1,1.2,1.2.1,,,CT,1\nP1,1.2,1.2.1,,,CT,2\n"));
+    let first = node
+        .write("a.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP1,1.2,1.2.1,,,CT,1\nP1,1.2,1.2.1,,,CT,2\n"));
     let report = node.ingest(&first);
     let counts = table(&report, "dicom.series");
     assert_eq!((counts.read, counts.kept, counts.duplicates, counts.rejected), (3, 1, 1, 1));
     assert_eq!(rejected(&report), [(4, Code::Conflict)]);
 
-    let second = node.write("b.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP2,1.2,1.2.1,,,CT,1\nP2,1.3,1.3.1,,,CT,1\n"));
+    let second = node
+        .write("b.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP2,1.2,1.2.1,,,CT,1\nP2,1.3,1.3.1,,,CT,1\n"));
     let report = node.ingest(&second);
     let counts = table(&report, "dicom.series");
     assert_eq!((counts.kept, counts.duplicates, counts.rejected), (1, 1, 1));
     assert_eq!(node.count("dicom.series"), 2);
-    assert_eq!(node.cells("dicom.series", &["instancecount", "seriesinstanceuid"]), [["1", "1.2.1"], ["1", "1.3.1"]]);
+    assert_eq!(
+        node.cells("dicom.series", &["instancecount", "seriesinstanceuid"]),
+        [["1", "1.2.1"], ["1", "1.3.1"]]
+    );
 }
 
 #[test]
@@ -96,8 +108,13 @@ fn studies_add_up_all_series_whatever_batch_and_order_they_came_in() {
         "P1,1.2,1.2.2,20200102,056Y,SEG,2\n",
         "P2,1.4,1.4.2,20210101,040Y,MR,7\n",
     ];
-    let columns = ["studyinstanceuid", "studydate", "patientage", "numberofstudyrelatedseries",
-        "numberofstudyrelatedinstances"];
+    let columns = [
+        "studyinstanceuid",
+        "studydate",
+        "patientage",
+        "numberofstudyrelatedseries",
+        "numberofstudyrelatedinstances",
+    ];
     let expected = [["1.2", "2020-01-02", "55", "3", "6"], ["1.4", "2021-01-01", "40", "2", "-"]];
     let (together, apart) = (Node::new(), Node::new());
     together.ingest(&together.write("all.csv", format!("{HEADER}{}", series.concat())));
@@ -113,7 +130,8 @@ fn studies_add_up_all_series_whatever_batch_and_order_they_came_in() {
 #[test]
 fn a_study_under_two_patients_is_a_study_of_each_and_a_warning() {
     let node = Node::new();
-    let report = node.ingest(&node.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP2,1.2,1.2.2,,,CT,1\n")));
+    let report =
+        node.ingest(&node.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,,,CT,1\nP2,1.2,1.2.2,,,CT,1\n")));
     assert_eq!(node.cells("dicom.study", &["studyinstanceuid", "_patient"]), [["1.2", "0"], ["1.2", "1"]]);
     assert_eq!(warned(&report, Code::SharedStudy), 1);
 }

@@ -7,7 +7,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, UInt32Type, UInt64Type};
 use arrow::util::display::array_value_to_string;
-use caim_connectors::{Code, Collection, Error, Identity, IngestOptions, Quiet, Report, Secret, ingest, report};
+use caim_connectors::{
+    Code, Collection, Error, Identity, IngestOptions, Quiet, Report, Secret, ingest, report,
+};
 use caim_ontology::Models;
 use caim_warehouse::{TableName, Warehouse};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -87,7 +89,7 @@ impl Node {
         for file in epoch.files(&name(table)) {
             let file = File::open(epoch.path(file).unwrap()).unwrap();
             let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-            let schema = builder.schema().clone();
+            let schema = std::sync::Arc::clone(builder.schema());
             batches.push(RecordBatch::new_empty(schema));
             batches.extend(builder.build().unwrap().map(Result::unwrap));
         }
@@ -99,11 +101,13 @@ impl Node {
     pub(crate) fn cells(&self, table: &str, columns: &[&str]) -> Vec<Vec<String>> {
         let rows = self.rows(table);
         let cell = |column: &str, row: usize| {
-            let array = rows.column_by_name(column).unwrap_or_else(|| panic!("{table} has no column {column}"));
+            let array =
+                rows.column_by_name(column).unwrap_or_else(|| panic!("{table} has no column {column}"));
             if array.is_null(row) { "-".to_owned() } else { array_value_to_string(array, row).unwrap() }
         };
-        let mut cells: Vec<Vec<String>> =
-            (0..rows.num_rows()).map(|row| columns.iter().map(|column| cell(column, row)).collect()).collect();
+        let mut cells: Vec<Vec<String>> = (0..rows.num_rows())
+            .map(|row| columns.iter().map(|column| cell(column, row)).collect())
+            .collect();
         cells.sort();
         cells
     }

@@ -1,4 +1,12 @@
-//! Ingest from end to end, into warehouses on disk: one binary, so that the engine of tests links once.
+//! Ingest from end to end, into warehouses on disk: one binary, so that the libraries link once.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "these are tests"
+)]
 
 mod bad_input;
 mod dicom_table;

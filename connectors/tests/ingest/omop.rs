@@ -14,14 +14,26 @@ fn a_person_meets_their_dicom_patient_by_the_source_value() {
         "s.csv",
         "PatientID,StudyInstanceUID,SeriesInstanceUID,instanceCount\nMRN2,1.2,1.2.1,2\nMRN1,1.3,1.3.1,1\n",
     ));
-    node.write("cdm/PERSON.csv", format!("{PERSON}10,8507,1950,,MRN1\n20,8532,1960,, MRN2 \n30,8507,1970,,\n"));
+    node.write(
+        "cdm/PERSON.csv",
+        format!("{PERSON}10,8507,1950,,MRN1\n20,8532,1960,, MRN2 \n30,8507,1970,,\n"),
+    );
     node.write("cdm/CONDITION_OCCURRENCE.csv", format!("{CONDITION}1,20,7,2020-01-01\n2,30,7,2020-01-01\n"));
     node.ingest(&node.source("cdm"));
     assert_eq!(node.patients("dicom.series", "instancecount"), [(1, Some(1)), (2, Some(0))]);
-    assert_eq!(node.patients("omop.person", "year_of_birth"), [(1950, Some(1)), (1960, Some(0)), (1970, Some(2))]);
-    assert_eq!(node.patients("omop.condition_occurrence", "condition_occurrence_id"), [(1, Some(0)), (2, Some(2))]);
+    assert_eq!(
+        node.patients("omop.person", "year_of_birth"),
+        [(1950, Some(1)), (1960, Some(0)), (1970, Some(2))]
+    );
+    assert_eq!(
+        node.patients("omop.condition_occurrence", "condition_occurrence_id"),
+        [(1, Some(0)), (2, Some(2))]
+    );
     assert_eq!(node.cells("omop.person", &["collection_id"]), [["c1"], ["c1"], ["c1"]]);
-    assert!(node.rows("omop.person").column_by_name("person_id").is_none(), "the number itself is not stored");
+    assert!(
+        node.rows("omop.person").column_by_name("person_id").is_none(),
+        "the number itself is not stored"
+    );
 }
 
 #[test]
@@ -80,7 +92,9 @@ fn values_that_cannot_be_read_are_null_and_keys_that_cannot_be_read_reject_the_r
 #[test]
 fn ragged_and_unclosed_lines_are_rejected_by_number_and_the_rest_is_kept() {
     let node = Node::new();
-    let text = format!("{PERSON}1,8507,1950,,A\r\n2,8507\n\n3,8507,1950,,\"C\nD\"\n4,8507,1950,,E,,\n5,8507,1950,,F,x\n\"6,8507,1950,,G\n7,8507,1950,,H");
+    let text = format!(
+        "{PERSON}1,8507,1950,,A\r\n2,8507\n\n3,8507,1950,,\"C\nD\"\n4,8507,1950,,E,,\n5,8507,1950,,F,x\n\"6,8507,1950,,G\n7,8507,1950,,H"
+    );
     let report = node.ingest(&node.write("person.csv", text));
     assert_eq!(rejected(&report), [(3, Code::FieldCount), (8, Code::FieldCount), (9, Code::UnclosedQuote)]);
     assert_eq!(warned(&report, Code::SurplusFields), 1);
@@ -115,7 +129,8 @@ fn public_tables_are_just_rows_and_tables_without_rows_are_there() {
 #[test]
 fn names_of_version_5_3_and_latin_1_are_read() {
     let node = Node::new();
-    let mut text = b"visit_occurrence_id|person_id|admitting_source_concept_id|visit_source_value\n1|1|5|".to_vec();
+    let mut text =
+        b"visit_occurrence_id|person_id|admitting_source_concept_id|visit_source_value\n1|1|5|".to_vec();
     text.extend_from_slice(b"Pr\xfcfung\n");
     let report = node.ingest(&node.write("VISIT_OCCURRENCE.csv", text));
     let columns = ["admitted_from_concept_id", "visit_source_value"];

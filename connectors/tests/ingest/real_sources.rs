@@ -16,7 +16,8 @@ use crate::fixture::{Node, real, table, warned};
 fn column(batches: &[RecordBatch], name: &str) -> Vec<Option<String>> {
     let mut values = Vec::new();
     for batch in batches {
-        let text = arrow::compute::cast(batch.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8);
+        let text =
+            arrow::compute::cast(batch.column_by_name(name).unwrap(), &arrow::datatypes::DataType::Utf8);
         values.extend(text.unwrap().as_string::<i32>().iter().map(|value| value.map(str::to_owned)));
     }
     values
@@ -44,17 +45,32 @@ fn the_index_of_an_imaging_archive_comes_in_whole() {
     let by_series = |batches: &[RecordBatch], uid: &str, name: &str| -> HashMap<String, Option<String>> {
         column(batches, uid).into_iter().flatten().zip(column(batches, name)).collect()
     };
-    for name in ["Modality", "PatientSex", "StudyDate", "SeriesDate", "Manufacturer", "instanceCount", "collection_id",
-        "BodyPartExamined", "TransferSyntaxUID", "StudyInstanceUID", "PixelRepresentation", "series_size_MB"] {
+    for name in [
+        "Modality",
+        "PatientSex",
+        "StudyDate",
+        "SeriesDate",
+        "Manufacturer",
+        "instanceCount",
+        "collection_id",
+        "BodyPartExamined",
+        "TransferSyntaxUID",
+        "StudyInstanceUID",
+        "PixelRepresentation",
+        "series_size_MB",
+    ] {
         let read = by_series(std::slice::from_ref(&stored), "seriesinstanceuid", &name.to_lowercase());
         assert!(read == by_series(&plain, "SeriesInstanceUID", name), "{name} differs");
     }
-    let ages = by_series(&plain, "SeriesInstanceUID", "PatientAge");
-    let years = ages.into_iter().map(|(uid, age)| (uid, age.and_then(|age| age.strip_suffix('Y').map(|y| y.trim_start_matches('0').to_owned()))));
-    let years: HashMap<String, Option<String>> = years.filter(|(_, age)| age.is_some()).collect();
-    let read = by_series(std::slice::from_ref(&stored), "seriesinstanceuid", "patientage");
-    assert!(!years.is_empty() && years.iter().all(|(uid, age)| read[uid] == *age));
-
+    let ages = by_series(std::slice::from_ref(&stored), "seriesinstanceuid", "patientage");
+    let mut years = 0;
+    for (uid, age) in by_series(&plain, "SeriesInstanceUID", "PatientAge") {
+        if let Some(expected) = age.as_deref().and_then(|age| age.strip_suffix('Y')) {
+            assert_eq!(ages[&uid].as_ref().and_then(|age| age.parse().ok()), expected.parse::<u32>().ok());
+            years += 1;
+        }
+    }
+    assert!(years > 60_000);
     let patients: BTreeSet<Option<String>> = column(&plain, "PatientID").into_iter().collect();
     let ordinals = stored.column_by_name("_patient").unwrap().as_primitive::<UInt32Type>();
     let distinct: BTreeSet<u32> = ordinals.iter().flatten().collect();
@@ -88,8 +104,11 @@ fn rows_of_csv(mut file: impl Read) -> u64 {
     let header = bytes.split(|byte| *byte == b'\n').next().unwrap();
     let tabs = header.contains(&b'\t');
     let delimiter = if tabs { b'\t' } else { b',' };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(delimiter).quoting(!tabs).flexible(true).from_reader(bytes.as_slice());
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .quoting(!tabs)
+        .flexible(true)
+        .from_reader(bytes.as_slice());
     reader.byte_records().map(Result::unwrap).count() as u64
 }
 
@@ -162,8 +181,9 @@ fn a_zip_of_parquet_files_comes_in_whole_and_is_the_same_as_the_csv() {
     let Some((parquet, report)) = comes_in_whole("omop/Synthea27NjParquet_5.4.zip", &SYNTHEA) else { return };
     assert_eq!(report.skipped.len(), 40);
     let Some((csv, _)) = comes_in_whole("omop/Synthea27Nj_5.4.zip", &SYNTHEA) else { return };
-    for table in ["omop.person", "omop.condition_occurrence", "omop.procedure_occurrence", "omop.death"] {
-        assert_eq!(csv.keys(table), parquet.keys(table), "{table}");
+    // In other tables the two differ: the Parquet files have source values such as `65363002.0`.
+    for table in ["omop.person", "omop.observation_period", "omop.condition_era", "omop.visit_occurrence"] {
+        assert!(csv.keys(table) == parquet.keys(table), "{table} differs");
     }
 }
 

@@ -75,7 +75,9 @@ impl NodeCost {
             .map_err(|reason| Refusal::new(Code::Malformed, reason))?;
         let measure = |(i, m): (usize, &caim_sql::private_query::Measure)| {
             let noise = accounting.noise_of(i)?;
-            Some((describe(&m.of), noise.sd, noise.effective_threshold))
+            // A mean is released as a centred sum over a count of rows; the noise is that of the sum.
+            let vector = if matches!(m.of, Aggregate::Avg(_)) { " (its centred sum)" } else { "" };
+            Some((format!("{}{vector}", describe(&m.of)), noise.sd, noise.effective_threshold))
         };
         let measures = query.measures.iter().enumerate().filter_map(measure).collect();
         let Accounting { rho, delta, rows_per_patient, cells_per_patient, noise_sd, .. } = accounting;
@@ -86,13 +88,14 @@ impl NodeCost {
     }
 }
 
-fn describe(of: &Aggregate) -> String {
+/// A measure in words.
+pub(super) fn describe(of: &Aggregate) -> String {
     match of {
         Aggregate::Patients => "patients".into(),
         Aggregate::Rows => "rows".into(),
         Aggregate::Distinct(column) => format!("distinct {}", column.column),
         Aggregate::Sum(column) => format!("sum of {}", column.column),
-        Aggregate::Avg(column) => format!("mean of {} (its centred sum)", column.column),
+        Aggregate::Avg(column) => format!("mean of {}", column.column),
     }
 }
 

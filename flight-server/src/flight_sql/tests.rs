@@ -29,7 +29,7 @@ use super::sessions::{GetSessionOptionsResult, OptionValue};
 use super::{Door, wire_schema};
 use crate::client::{Client, Credentials, Error};
 use crate::identity::{DevIdentity, DevUser};
-use crate::testing::{self, Hanging, Here, PROTECTED, PUBLIC, models};
+use crate::testing::{self, Hanging, Here, PROTECTED, PUBLIC, models, next};
 
 const BY_MODALITY: &str =
     "SELECT Modality, count(DISTINCT PatientID) AS n FROM dicom.series GROUP BY Modality ORDER BY Modality";
@@ -242,8 +242,7 @@ async fn another_users_prepared_statement_cannot_be_used() {
     let create = ActionCreatePreparedStatementRequest { query: BY_MODALITY.to_owned(), transaction_id: None };
     let action = Action::new("CreatePreparedStatement", create.as_any().encode_to_vec());
     let request = signed(&ana, action);
-    let created =
-        ana.inner_mut().do_action(request).await.unwrap().into_inner().message().await.unwrap();
+    let created = ana.inner_mut().do_action(request).await.unwrap().into_inner().message().await.unwrap();
     let created: ActionCreatePreparedStatementResult =
         Any::decode(created.unwrap().body).unwrap().unpack().unwrap().unwrap();
     let query =
@@ -406,9 +405,9 @@ async fn dropping_a_fetch_drops_the_question_at_the_nodes() {
     let open = open_over(Here::one(Hanging { profile, events }), Vec::new(), Some("bob")).await;
     let mut client = client(&open, &Credentials::Anonymous).await;
     let asking = tokio::spawn(async move { client.query(BY_MODALITY).await.map(|_| ()) });
-    assert_eq!(happened.recv().await, Some("began"));
+    assert_eq!(next(&mut happened).await, Some("began"));
     asking.abort();
-    assert_eq!(happened.recv().await, Some("dropped"));
+    assert_eq!(next(&mut happened).await, Some("dropped"));
 }
 
 #[tokio::test]
@@ -417,6 +416,18 @@ async fn a_message_beyond_the_limit_is_refused_and_the_connection_goes_on() {
     let mut client = client(&open, &password("ana")).await;
     let huge = format!("SELECT '{}'", "x".repeat(5 << 20));
     assert!(matches!(client.query(&huge).await, Err(Error::Failed(_) | Error::Refused(_))));
+    assert_eq!(lines(&client.query("SELECT 1 AS one").await.unwrap().batches), ["1"]);
+}
+
+#[tokio::test]
+async fn connections_that_never_speak_hinder_nobody() {
+    let open = open().await;
+    let address = open.url.trim_start_matches("grpc://");
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let mut client = client(&open, &password("ana")).await;
     assert_eq!(lines(&client.query("SELECT 1 AS one").await.unwrap().batches), ["1"]);
 }
 

@@ -1,9 +1,8 @@
-//! The hub's end of links: it accepts, is the client on the accepted stream, and knows which nodes are there.
+//! The hub's end of links: it accepts, is the client on the accepted stream, and keeps to the newest link of a name.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_flight::Action;
@@ -12,24 +11,21 @@ use caim_engine::{NodeChannel, NodeId, Nodes, Profile};
 use caim_ontology::Models;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::transport::{Channel, Endpoint};
 
-use super::channel::FlightChannel;
+use super::registry::{Registered, Registry};
 use super::seen::SeenNodes;
 use super::{
-    HEADER_BYTES, KEEP_WINDOW, LINK_TIMEOUT, PING_EVERY, PING_TIMEOUT, PROFILE, PROFILE_BYTES, SILENCE,
+    HEADER_BYTES, LINK_TIMEOUT, PING_EVERY, PING_TIMEOUT, PROFILE, PROFILE_BYTES, Pace, WINDOW_BYTES,
 };
 use crate::Error;
 use crate::address::on_loopback;
-use crate::connection::{Cut, Watched};
+use crate::connection::Watched;
 
 /// Links at the same time, those that have not yet said who they are among them.
 const LINKS: usize = 1024;
-
-/// Names that a hub remembers at most, so that nobody can fill its memory with names.
-const NAMES: usize = 10_000;
 
 /// The nodes that are linked to this hub. Dropping it ends all links and stops listening.
 pub struct Links {
@@ -48,12 +44,20 @@ impl Links {
         seen: Arc<dyn SeenNodes>,
         models: Arc<Models>,
     ) -> Result<Self, Error> {
+        Self::listen_at(Pace::USUAL, address, seen, models).await
+    }
+
+    pub(super) async fn listen_at(
+        pace: Pace,
+        address: SocketAddr,
+        seen: Arc<dyn SeenNodes>,
+        models: Arc<Models>,
+    ) -> Result<Self, Error> {
         let address = on_loopback(address)?;
         let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
         let address = listener.local_addr().map_err(|source| Error::Bind { address, source })?;
-        let registry =
-            Arc::new(Registry { seen, models, linked: Mutex::default(), count: watch::Sender::default() });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&registry))).abort_handle();
+        let registry = Arc::new(Registry::new(seen, models));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&registry), pace)).abort_handle();
         Ok(Self { registry, address, accepting })
     }
 
@@ -66,7 +70,7 @@ impl Links {
     /// Waits until exactly so many nodes are linked.
     pub async fn wait_for(&self, nodes: usize) {
         // The sender lives as long as `self`, so this ends by the count alone.
-        let _ = self.registry.count.subscribe().wait_for(|count| *count == nodes).await;
+        let _ = self.registry.count().wait_for(|count| *count == nodes).await;
     }
 }
 
@@ -78,77 +82,27 @@ impl Drop for Links {
 
 impl Nodes for Links {
     fn linked(&self) -> Vec<Arc<dyn NodeChannel>> {
-        let linked = self.registry.lock();
-        linked.values().map(|link| Arc::clone(&link.channel) as Arc<dyn NodeChannel>).collect()
+        self.registry.channels()
     }
 
     fn known(&self) -> Vec<NodeId> {
-        let mut known = self.registry.seen.all();
-        known.extend(self.registry.lock().keys().cloned());
-        known.sort();
-        known.dedup();
-        known
-    }
-}
-
-struct Registry {
-    seen: Arc<dyn SeenNodes>,
-    models: Arc<Models>,
-    linked: Mutex<BTreeMap<NodeId, Linked>>,
-    count: watch::Sender<usize>,
-}
-
-struct Linked {
-    channel: Arc<FlightChannel>,
-    /// Dropped with this entry: a link that is replaced or removed ends, and so do the questions on it.
-    _cut: Cut,
-}
-
-impl Registry {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Linked>> {
-        self.linked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a link in the place of any older one of the same name: a node knows best when its old link is dead.
-    fn register(&self, node: &NodeId, channel: &Arc<FlightChannel>, cut: Cut) {
-        self.seen.seen(node);
-        let mut linked = self.lock();
-        let older = linked.insert(node.clone(), Linked { channel: Arc::clone(channel), _cut: cut });
-        self.count.send_replace(linked.len());
-        match older {
-            Some(_) => tracing::warn!(%node, "a newer link of the same name takes the place of an older one"),
-            None => tracing::info!(%node, "linked"),
-        }
-    }
-
-    fn unregister(&self, node: &NodeId, channel: &Arc<FlightChannel>) {
-        let mut linked = self.lock();
-        if linked.get(node).is_some_and(|link| Arc::ptr_eq(&link.channel, channel)) {
-            linked.remove(node);
-            self.count.send_replace(linked.len());
-            tracing::info!(%node, "the link has ended");
-        }
-    }
-
-    fn has_room_for(&self, node: &NodeId) -> bool {
-        let known = self.seen.all();
-        known.len() < NAMES || known.contains(node)
+        self.registry.known()
     }
 }
 
 /// Accepts for ever. The links live in this task, so that they end with it.
-async fn accept(listener: TcpListener, registry: Arc<Registry>) {
+async fn accept(listener: TcpListener, registry: Arc<Registry>, pace: Pace) {
     let room = Arc::new(Semaphore::new(LINKS));
     let mut links = JoinSet::new();
-    loop {
+    for number in 0.. {
         while links.try_join_next().is_some() {}
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let registry = Arc::clone(&registry);
                 links.spawn(async move {
-                    if let Err(reason) = link(stream, &registry).await {
-                        tracing::warn!(reason, "a connection of a node was turned away");
+                    if let Err(reason) = link(number, stream, &registry, pace).await {
+                        tracing::warn!(reason, "a node was turned away");
                     }
                     drop(permit);
                 });
@@ -163,40 +117,36 @@ async fn accept(listener: TcpListener, registry: Arc<Registry>) {
 }
 
 /// One link, from the accepted stream to its end.
-async fn link(stream: TcpStream, registry: &Registry) -> Result<(), String> {
+async fn link(number: u64, stream: TcpStream, registry: &Registry, pace: Pace) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let (held, ended) = oneshot::channel::<()>();
-    let (stream, cut) = Watched::new(stream, SILENCE, held);
+    let (stream, cut) = Watched::new(stream, pace.silence, held);
     let greeted = async {
         let client = FlightServiceClient::new(connect(stream).await?);
         let profile = ask_profile(client.clone()).await?;
         Ok::<_, String>((client, profile))
     };
-    let (client, profile) = tokio::time::timeout(LINK_TIMEOUT, greeted)
-        .await
-        .map_err(|_| "it did not say who it is in time".to_owned())??;
-    let node = profile.node.clone();
-    if !registry.has_room_for(&node) {
-        return Err(format!("more than {NAMES} names of nodes are known already"));
+    let greeted = tokio::time::timeout(LINK_TIMEOUT, greeted).await;
+    let (client, profile) = greeted.map_err(|_| "it did not say who it is in time".to_owned())??;
+    let registered = registry.register(number, profile, client.clone(), cut)?;
+    tokio::select! {
+        // Resolves when the connection drops what it held.
+        _ = ended => Ok(()),
+        reason = follow(&registered, client, pace) => Err(reason),
     }
-    let channel = Arc::new(FlightChannel::new(client, Arc::clone(&registry.models), profile));
-    registry.register(&node, &channel, cut);
-    let _unregister = Unregister { registry, node: &node, channel: &channel };
-    // Resolves when the connection drops what it held.
-    let _ = ended.await;
-    Ok(())
 }
 
-/// Takes a link out of the registry however its task ends.
-struct Unregister<'a> {
-    registry: &'a Registry,
-    node: &'a NodeId,
-    channel: &'a Arc<FlightChannel>,
-}
-
-impl Drop for Unregister<'_> {
-    fn drop(&mut self) {
-        self.registry.unregister(self.node, self.channel);
+/// Asks for the profile again and again, since collections come and go while a link lives. Ends with the reason why
+/// the link must end.
+async fn follow(registered: &Registered<'_>, client: FlightServiceClient<Channel>, pace: Pace) -> String {
+    loop {
+        tokio::time::sleep(pace.profile).await;
+        // A node that fails at this may still answer, and one that is gone ends its link by silence.
+        if let Ok(Ok(profile)) = tokio::time::timeout(LINK_TIMEOUT, ask_profile(client.clone())).await
+            && let Err(reason) = registered.renew(profile)
+        {
+            return reason;
+        }
     }
 }
 
@@ -213,8 +163,8 @@ async fn connect(stream: Watched<TcpStream, oneshot::Sender<()>>) -> Result<Chan
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .keep_alive_while_idle(true)
-        .initial_stream_window_size(KEEP_WINDOW)
-        .initial_connection_window_size(KEEP_WINDOW)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .http2_max_header_list_size(HEADER_BYTES)
         .connect_with_connector(connector)
         .await

@@ -21,13 +21,10 @@ use tonic::transport::Server;
 use super::backoff::Backoff;
 use super::service::{Asked, Gate, LinkService};
 use super::{
-    HEADER_BYTES, KEEP_WINDOW, LINK_TIMEOUT, PING_EVERY, PING_TIMEOUT, QUESTION_BYTES, SILENCE, STREAMS,
+    HEADER_BYTES, LINK_TIMEOUT, PING_EVERY, PING_TIMEOUT, Pace, QUESTION_BYTES, STREAMS, WINDOW_BYTES,
 };
 use crate::address::{HubAddress, on_loopback};
 use crate::connection::Watched;
-
-/// A link that lasted this long was one: the next outage starts with short pauses again.
-const LIVED: Duration = Duration::from_secs(5);
 
 /// How long questions that are being answered may go on when the node shuts down.
 const GRACE: Duration = Duration::from_secs(5);
@@ -37,23 +34,24 @@ const QUESTION_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Keeps a node linked to its hub until `shutdown` resolves. Faults of the link are logged and tried again.
 pub async fn run(node: Arc<Node>, hub: HubAddress, shutdown: impl Future<Output = ()> + Send) {
-    keep_linked(LinkService::new(Gate(node)), hub, shutdown).await;
+    keep_linked(LinkService::new(Gate(node)), hub, Pace::USUAL, shutdown).await;
 }
 
 pub(super) async fn keep_linked<A: Asked>(
     service: LinkService<A>,
     hub: HubAddress,
+    pace: Pace,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let shutdown = shutdown.shared();
     let mut backoff = Backoff::default();
     while shutdown.peek().is_none() {
         let began = Instant::now();
-        match link(service.clone(), hub, shutdown.clone()).await {
+        match link(service.clone(), hub, pace, shutdown.clone()).await {
             Ok(()) => tracing::info!(%hub, "the link to the hub has ended"),
             Err(error) => tracing::debug!(%hub, %error, "the hub cannot be reached"),
         }
-        if began.elapsed() > LIVED {
+        if began.elapsed() >= pace.lived {
             backoff.reset();
         }
         let pause = backoff.pause(Instant::now(), chance());
@@ -65,6 +63,7 @@ pub(super) async fn keep_linked<A: Asked>(
 async fn link<A: Asked, S: Future<Output = ()> + Send>(
     service: LinkService<A>,
     hub: HubAddress,
+    pace: Pace,
     shutdown: Shared<S>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let dialled = tokio::select! {
@@ -76,7 +75,7 @@ async fn link<A: Asked, S: Future<Output = ()> + Send>(
     stream.set_nodelay(true)?;
     tracing::info!(%hub, "linked to the hub");
     let (held, ended) = oneshot::channel::<()>();
-    let (stream, cut) = Watched::new(stream, SILENCE, held);
+    let (stream, cut) = Watched::new(stream, pace.silence, held);
     let incoming = stream::once(future::ready(Ok::<_, io::Error>(stream))).chain(stream::pending());
     let ended = ended.map(|_| ()).shared();
     let serving = server().serve_with_incoming_shutdown(
@@ -97,8 +96,8 @@ fn server() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .initial_stream_window_size(KEEP_WINDOW)
-        .initial_connection_window_size(KEEP_WINDOW)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(STREAMS)
         .http2_max_pending_accept_reset_streams(Some(64))
         .http2_max_header_list_size(HEADER_BYTES)

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
@@ -10,16 +11,18 @@ use caim_sql::{Code, PrivateQuery, Refusal};
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array};
 use datafusion::arrow::record_batch::RecordBatch;
 use futures::{StreamExt, TryStreamExt, future, stream};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, copy};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
+use super::Pace;
 use super::hub::Links;
 use super::node::keep_linked;
 use super::seen::InMemory;
 use super::service::{Asked, LinkService, Messages};
 use crate::address::HubAddress;
-use crate::testing::{Dropped, asked, by_modality, models};
+use crate::testing::{Dropped, asked, by_modality, models, next};
 use crate::{status, wire};
 
 /// What a fake node does with a question.
@@ -41,6 +44,8 @@ enum Does {
 struct Fake {
     name: &'static str,
     does: Does,
+    /// How often it was asked who it is.
+    asked: AtomicU64,
 }
 
 #[tonic::async_trait]
@@ -51,7 +56,7 @@ impl Asked for Fake {
             software: "0".into(),
             models: models().version(),
             policy: Policy::default(),
-            collections: Vec::new(),
+            collections: vec![format!("trial {}", self.asked.fetch_add(1, Ordering::Relaxed))],
         };
         Ok(serde_json::to_vec(&profile).unwrap())
     }
@@ -121,10 +126,17 @@ async fn any_port() -> Links {
 
 /// A node that runs until the sender is dropped.
 fn start(links: &Links, name: &'static str, does: Does) -> oneshot::Sender<()> {
-    let hub = HubAddress::parse(&links.address().to_string()).unwrap();
+    start_at(Pace::USUAL, links.address(), name, does)
+}
+
+fn start_at(pace: Pace, hub: SocketAddr, name: &'static str, does: Does) -> oneshot::Sender<()> {
+    let hub = HubAddress::parse(&hub.to_string()).unwrap();
     let (running, ended) = oneshot::channel::<()>();
     tokio::spawn(async move {
-        keep_linked(LinkService::new(Fake { name, does }), hub, async move { drop(ended.await) }).await;
+        keep_linked(LinkService::new(Fake { name, does, asked: AtomicU64::new(0) }), hub, pace, async move {
+            drop(ended.await)
+        })
+        .await;
     });
     running
 }
@@ -166,8 +178,8 @@ async fn a_node_that_hangs_ends_at_the_deadline_and_its_question_is_dropped() {
     let _node = start(&links, "north", Does::Hangs(events));
     links.wait_for(1).await;
     assert_eq!(ask(&links, Duration::from_millis(100)).await.err(), Some(AskError::Deadline));
-    assert_eq!(happened.recv().await, Some("began"));
-    assert_eq!(happened.recv().await, Some("dropped"));
+    assert_eq!(next(&mut happened).await, Some("began"));
+    assert_eq!(next(&mut happened).await, Some("dropped"));
 }
 
 #[tokio::test]
@@ -178,9 +190,9 @@ async fn dropping_an_ask_ends_the_question_at_the_node() {
     links.wait_for(1).await;
     let channel = Arc::clone(&links.linked()[0]);
     let asking = tokio::spawn(async move { channel.ask(question(Duration::from_secs(3600))).await });
-    assert_eq!(happened.recv().await, Some("began"));
+    assert_eq!(next(&mut happened).await, Some("began"));
     asking.abort();
-    assert_eq!(happened.recv().await, Some("dropped"));
+    assert_eq!(next(&mut happened).await, Some("dropped"));
 }
 
 #[tokio::test]
@@ -251,7 +263,7 @@ async fn the_newest_link_of_a_name_wins_and_questions_on_the_old_one_end() {
     links.wait_for(1).await;
     let channel = Arc::clone(&links.linked()[0]);
     let asking = tokio::spawn(async move { channel.ask(question(Duration::from_secs(3600))).await });
-    assert_eq!(happened.recv().await, Some("began"));
+    assert_eq!(next(&mut happened).await, Some("began"));
     let _new = start(&links, "north", Does::Answers(41));
     let ended = tokio::time::timeout(LONG, asking).await.unwrap().unwrap();
     assert!(matches!(ended, Err(AskError::Unreachable(_))), "{:?}", ended.err());
@@ -289,4 +301,72 @@ async fn connections_that_are_no_nodes_are_never_linked_and_hinder_nobody() {
 async fn nodes_are_awaited_on_this_machine_only() {
     let beyond = Links::listen(([0, 0, 0, 0], 0).into(), Arc::new(InMemory::default()), models()).await;
     assert!(beyond.is_err_and(|error| error.to_string().contains("mutual TLS")));
+}
+
+#[tokio::test]
+async fn a_hub_that_falls_silent_is_dialled_again() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let pace = Pace { silence: Duration::from_millis(50), ..Pace::USUAL };
+    let _node = start_at(pace, listener.local_addr().unwrap(), "north", Does::Refuses);
+    // Held open, never answered: what a partition without a FIN looks like.
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(tokio::time::timeout(LONG, listener.accept()).await.unwrap().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_link_cut_anywhere_gives_a_whole_answer_or_an_error_and_comes_back() {
+    let links = any_port().await;
+    let proxy = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let pace = Pace { lived: Duration::ZERO, ..Pace::USUAL };
+    let _node = start_at(pace, proxy.local_addr().unwrap(), "north", Does::Answers(40));
+    tokio::spawn(cut_ever_later(proxy, links.address(), 23));
+    let (mut whole, mut broken) = (0, 0);
+    while whole < 40 {
+        links.wait_for(1).await;
+        // The link may be gone again by now: that is a cut as well.
+        let Some(channel) = links.linked().first().cloned() else { continue };
+        match channel.ask(question(LONG)).await {
+            Ok(reply) => whole += usize::from(count(&reply) == 40),
+            Err(AskError::Unreachable(_) | AskError::Failed(_)) => broken += 1,
+            Err(other) => panic!("{other}"),
+        }
+        // Lets the end of a broken link be noticed.
+        tokio::task::yield_now().await;
+    }
+    assert!(broken > 0, "no cut hit an answer");
+}
+
+/// Joins a node and a hub; the n-th connection ends after n * `step` bytes of the node.
+async fn cut_ever_later(proxy: TcpListener, hub: SocketAddr, step: u64) {
+    let mut limit = 0;
+    while let Ok((mut node, _)) = proxy.accept().await {
+        limit += step;
+        tokio::spawn(async move {
+            let mut hub = TcpStream::connect(hub).await.unwrap();
+            let ((from_node, mut to_node), (mut from_hub, mut to_hub)) = (node.split(), hub.split());
+            tokio::select! {
+                _ = copy(&mut from_node.take(limit), &mut to_hub) => {}
+                _ = copy(&mut from_hub, &mut to_node) => {}
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_holds_is_followed_while_its_link_lives() {
+    let pace = Pace { profile: Duration::from_millis(5), ..Pace::USUAL };
+    let links = Links::listen_at(pace, ([127, 0, 0, 1], 0).into(), Arc::new(InMemory::default()), models());
+    let links = links.await.unwrap();
+    let _node = start(&links, "north", Does::Answers(40));
+    links.wait_for(1).await;
+    let first = links.linked()[0].profile().collections.clone();
+    let renewed = async {
+        while links.linked()[0].profile().collections == first {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, renewed).await.unwrap();
+    assert_eq!(count(&ask(&links, LONG).await.unwrap()), 40);
 }

@@ -118,7 +118,7 @@ pub(super) fn range(side: Side<'_>, lo: Option<&Endpoint>, hi: Option<&Endpoint>
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "grid points of bounded columns are far below 2^52")]
+// Grid points of bounded columns are far below 2^52.
 fn number(value: &Value) -> Result<f64, Refusal> {
     match value {
         Value::Integer(n) => Ok(*n as f64),

@@ -21,7 +21,9 @@ pub struct Remote {
 impl Remote {
     pub(super) async fn connect(whom: &Whom) -> Result<Self> {
         let credentials = match (&whom.user, &whom.password) {
-            (Some(user), Some(password)) => Credentials::Password { user: user.clone(), password: password.clone() },
+            (Some(user), Some(password)) => {
+                Credentials::Password { user: user.clone(), password: password.clone() }
+            }
             (Some(_) | None, _) => Credentials::Anonymous,
         };
         let project = whom.project.iter().map(|project| ("caim.project".to_owned(), project.clone()));
@@ -31,10 +33,13 @@ impl Remote {
     }
 
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Answer> {
-        if let (Credentials::Anonymous, Ok(Statement::Set { key, value })) = (&self.credentials, text::read(sql)) {
+        if let (Credentials::Anonymous, Ok(Statement::Set { key, value })) =
+            (&self.credentials, text::read(sql))
+        {
             self.options.insert(key, value);
             // A caller without credentials has no session at the hub: its options go with every call.
-            self.client = Client::connect(&self.url, &self.credentials, &self.options).await.map_err(failure)?;
+            self.client =
+                Client::connect(&self.url, &self.credentials, &self.options).await.map_err(failure)?;
             return Ok(super::nothing());
         }
         let client::Answer { schema, batches, summary } = self.client.query(sql).await.map_err(failure)?;

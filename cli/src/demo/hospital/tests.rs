@@ -26,7 +26,9 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            files.extend(self::files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+            files.extend(
+                self::files(&path).into_iter().map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)),
+            );
         } else {
             files.insert(name, std::fs::read(&path).unwrap());
         }
@@ -36,7 +38,8 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Columns of a Parquet table as text, by name.
 fn columns(path: &Path, names: &[&str]) -> Vec<Vec<Option<String>>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap().build().unwrap();
     let mut rows = Vec::new();
     for batch in reader {
         let batch = batch.unwrap();
@@ -98,13 +101,17 @@ fn real_life_leaves_its_dirt() {
         &sources.dicom,
         &["PatientSex", "PatientAge", "BodyPartExamined", "PatientID", "Manufacturer", "Modality"],
     );
-    let missing = |column: usize| rows.iter().filter(|row| row[column].is_none()).count() as f64 / rows.len() as f64;
+    let missing =
+        |column: usize| rows.iter().filter(|row| row[column].is_none()).count() as f64 / rows.len() as f64;
     assert!((0.002..0.03).contains(&missing(0)), "sex {}", missing(0));
     assert!((0.02..0.07).contains(&missing(1)), "age {}", missing(1));
     assert!((0.04..0.08).contains(&missing(2)), "body part {}", missing(2));
     assert!((0.0002..0.003).contains(&missing(3)), "patient {}", missing(3));
-    let spellings: BTreeSet<_> =
-        rows.iter().filter_map(|row| row[4].as_deref()).filter(|m| m.to_lowercase().contains("siemens")).collect();
+    let spellings: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| row[4].as_deref())
+        .filter(|m| m.to_lowercase().contains("siemens"))
+        .collect();
     assert!(spellings.len() >= 3, "{spellings:?}");
     assert!(rows.iter().all(|row| row[1].as_ref().is_none_or(|age| age.len() == 4 && age.ends_with('Y'))));
     let modalities: BTreeSet<_> = rows.iter().filter_map(|row| row[5].as_deref()).collect();
@@ -119,7 +126,10 @@ fn markers_have_plausible_values_in_their_units() {
         .iter()
         .filter(|row| row["measurement_concept_id"] == "3013603")
         .map(|row| {
-            assert_eq!((row["unit_concept_id"].as_str(), row["unit_source_value"].as_str()), ("8842", "ng/mL"));
+            assert_eq!(
+                (row["unit_concept_id"].as_str(), row["unit_source_value"].as_str()),
+                ("8842", "ng/mL")
+            );
             row["value_as_number"].parse().unwrap()
         })
         .collect();

@@ -131,8 +131,10 @@ impl Studies {
         let instances = instances.as_primitive::<Int64Type>();
         for row in (0..rows.num_rows()).filter(|row| study.is_valid(*row)) {
             let instances = instances.is_valid(row).then(|| instances.value(row));
-            let attributes = (FIRST.len()..).take(fields.attributes.len()).map(|place| (rows.column(place), row));
-            let found = self.0.entry(study.value(row).to_owned()).or_insert_with(|| Study::new(&fields.attributes));
+            let attributes =
+                (FIRST.len()..).take(fields.attributes.len()).map(|place| (rows.column(place), row));
+            let found =
+                self.0.entry(study.value(row).to_owned()).or_insert_with(|| Study::new(&fields.attributes));
             found.add(series.value(row), keys.value(row), instances);
             found.cells.iter_mut().zip(attributes).for_each(|(cell, (array, row))| {
                 if array.is_valid(row) {

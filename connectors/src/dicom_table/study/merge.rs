@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::UInt32Type;
 
-use crate::stored::{self, Stored};
 use crate::Result;
+use crate::stored::{self, Stored};
 
 /// Stored files, sorted by patient, those without a patient last.
 pub(super) struct Merge {

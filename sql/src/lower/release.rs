@@ -1,0 +1,156 @@
+//! The remainder's view of a released question: a projection that looks exactly like the aggregate it stands for.
+
+use std::sync::Arc;
+
+use datafusion_common::{Column, JoinType, NullEquality, ScalarValue, TableReference};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use datafusion_functions::core::expr_fn::{coalesce, nullif};
+use datafusion_functions::datetime::expr_fn::make_date;
+use datafusion_functions_aggregate::expr_fn::count;
+
+use super::groups::Output;
+use crate::canonical::Positions;
+use crate::catalogue::ReleasedSource;
+use crate::plan::refused;
+use crate::private_query::{DatePart, PrivateQuery};
+use crate::refusal::{Code, Refusal};
+use crate::released;
+use caim_ontology::Models;
+
+/// A question that will be asked, and where its parts went in canonical form.
+pub(super) struct Asked {
+    /// Its number: the remainder scans `released_{number}`.
+    pub(super) number: usize,
+    pub(super) positions: Positions,
+    pub(super) query: PrivateQuery,
+}
+
+/// The tables that an aggregate is put together from.
+pub(super) struct Release<'a> {
+    pub(super) models: &'a Models,
+    /// The question with the measures, if there is one.
+    pub(super) main: Option<Asked>,
+    /// A question per distinct count of codes; the code is its last dim before canonical order.
+    pub(super) codes: Vec<Asked>,
+    /// How many dims the statement groups by.
+    pub(super) dims: usize,
+}
+
+impl Asked {
+    fn table(&self) -> TableReference {
+        TableReference::bare(format!("released_{}", self.number))
+    }
+
+    fn dim(&self, position: usize) -> Column {
+        let new = self.positions.dims.get(position).copied().unwrap_or_default();
+        Column::new(Some(self.table()), format!("d{new}"))
+    }
+
+    fn measure(&self, position: usize) -> Column {
+        let new = self.positions.measures.get(position).copied().unwrap_or_default();
+        Column::new(Some(self.table()), format!("m{new}"))
+    }
+
+    fn scan(&self, models: &Models) -> Result<LogicalPlanBuilder, Refusal> {
+        let schema = Arc::new(released::schema(&self.query, models)?);
+        LogicalPlanBuilder::scan(self.table(), Arc::new(ReleasedSource(schema)), None).map_err(|e| refused(&e))
+    }
+}
+
+impl Release<'_> {
+    /// A plan with the columns of `like`, computed from what is released.
+    pub(super) fn plan(&self, outputs: &[Output], like: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
+        let joined = self.joined()?;
+        let schema = Arc::clone(joined.schema());
+        let columns = outputs.iter().zip(like.schema().iter()).map(|(output, (qualifier, field))| {
+            let value = self.value(output)?;
+            let is = value.get_type(&schema).map_err(|e| refused(&e))?;
+            let value = if is == *field.data_type() { value } else { cast(value, field.data_type().clone()) };
+            Ok(value.alias_qualified(qualifier.cloned(), field.name()))
+        });
+        let columns = columns.collect::<Result<Vec<_>, Refusal>>()?;
+        joined.project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
+    }
+
+    /// The main question's cells with the counts of codes beside them; the first count's cells where there is no main
+    /// question.
+    fn joined(&self) -> Result<LogicalPlanBuilder, Refusal> {
+        let mut plan = match &self.main {
+            Some(main) => Some(main.scan(self.models)?),
+            None => None,
+        };
+        for (i, code) in self.codes.iter().enumerate() {
+            let counted = self.counted(i, code)?;
+            plan = Some(match plan {
+                None => counted,
+                Some(plan) => self.beside(plan, i, counted)?,
+            });
+        }
+        plan.ok_or_else(|| Refusal::new(Code::Malformed, "an aggregate without dimensions and measures"))
+    }
+
+    /// Released codes counted cell by cell: columns `g0`, `g1`, ... and `n` of table `codes_{i}`.
+    fn counted(&self, i: usize, code: &Asked) -> Result<LogicalPlanBuilder, Refusal> {
+        let groups: Vec<Expr> =
+            (0..self.dims).map(|d| Expr::Column(code.dim(d)).alias(format!("g{d}"))).collect();
+        let counted = count(Expr::Column(code.dim(self.dims))).alias("n");
+        let plan = code.scan(self.models)?.aggregate(groups, vec![counted]);
+        plan.and_then(|plan| plan.alias(codes_table(i))).map_err(|e| refused(&e))
+    }
+
+    fn beside(
+        &self,
+        plan: LogicalPlanBuilder,
+        i: usize,
+        counted: LogicalPlanBuilder,
+    ) -> Result<LogicalPlanBuilder, Refusal> {
+        let counted = counted.build().map_err(|e| refused(&e))?;
+        if self.dims == 0 {
+            return plan.cross_join(counted).map_err(|e| refused(&e));
+        }
+        let left: Vec<Column> = (0..self.dims).map(|d| self.dim_column(d)).collect();
+        let right: Vec<Column> =
+            (0..self.dims).map(|d| Column::new(Some(codes_table(i)), format!("g{d}"))).collect();
+        plan.join_detailed(counted, JoinType::Left, (left, right), None, NullEquality::NullEqualsNull)
+            .map_err(|e| refused(&e))
+    }
+
+    /// Where the statement's dim stands in the joined plan.
+    fn dim_column(&self, dim: usize) -> Column {
+        match &self.main {
+            Some(main) => main.dim(dim),
+            None => Column::new(Some(codes_table(0)), format!("g{dim}")),
+        }
+    }
+
+    fn value(&self, output: &Output) -> Result<Expr, Refusal> {
+        let measure = |position: usize| match &self.main {
+            Some(main) => Ok(Expr::Column(main.measure(position))),
+            None => Err(Refusal::new(Code::Malformed, "a measure of no question")),
+        };
+        let dim = |position: usize| Expr::Column(self.dim_column(position));
+        Ok(match output {
+            Output::Dim(position) => dim(*position),
+            Output::FirstDay { year, within } => {
+                let month = match within {
+                    None => lit(1i64),
+                    Some((DatePart::Quarter, quarter)) => (dim(*quarter) - lit(1i64)) * lit(3i64) + lit(1i64),
+                    Some((DatePart::Year | DatePart::Month, month)) => dim(*month),
+                };
+                let small = |expr| cast(expr, datafusion_common::arrow::datatypes::DataType::Int32);
+                make_date(small(dim(*year)), small(month), lit(1i32))
+            }
+            Output::Constant(value) => Expr::Literal(value.clone(), None),
+            Output::Measure(position) => measure(*position)?,
+            Output::CountOrNull(position) => nullif(measure(*position)?, lit(0i64)),
+            Output::Codes(position) => {
+                let counted = Expr::Column(Column::new(Some(codes_table(*position)), "n"));
+                coalesce(vec![counted, lit(ScalarValue::Int64(Some(0)))])
+            }
+        })
+    }
+}
+
+fn codes_table(i: usize) -> TableReference {
+    TableReference::bare(format!("codes_{i}"))
+}

@@ -1,0 +1,345 @@
+//! The rows below an aggregate: from plan nodes to tables, join keys and a cohort.
+
+use std::sync::Arc;
+
+use caim_ontology::Models;
+use datafusion_common::{DFSchema, DFSchemaRef, JoinType, NullEquality};
+use datafusion_expr::expr::BinaryExpr;
+use datafusion_expr::logical_plan::{Aggregate, Distinct, Filter, Join, Projection, TableScan};
+use datafusion_expr::{Expr, LogicalPlan, Operator};
+
+use super::columns::key_operand;
+use super::condition::{Reader, Sense, operands};
+use super::joins;
+use super::refuse::outer_join;
+use super::scope::{Operand, Scope, own_column};
+use crate::catalogue::model_table;
+use crate::plan::refused;
+use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, TableRef};
+use crate::refusal::{Code, Refusal};
+
+/// Rows as they are read, table by table.
+pub(super) struct Rows<'a> {
+    models: &'a Models,
+    purpose: Purpose,
+    outer: Option<Outer<'a>>,
+    tables: Vec<TableRef>,
+    equalities: Vec<(ColumnRef, ColumnRef)>,
+    /// Outer and inner column.
+    links: Vec<(ColumnRef, ColumnRef)>,
+    cohort: Vec<BoolTree>,
+}
+
+/// What the rows are read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Every row counts.
+    Count,
+    /// Only whether there is one: duplicates make no difference.
+    Exist,
+}
+
+/// The query around an `EXISTS`.
+#[derive(Clone, Copy)]
+pub(super) struct Outer<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) tables: &'a [TableRef],
+}
+
+fn refuse<T>(code: Code, reason: &str) -> Result<T, Refusal> {
+    Err(Refusal::new(code, reason))
+}
+
+impl<'a> Rows<'a> {
+    /// Rows that are counted.
+    pub(super) fn counted(models: &'a Models) -> Self {
+        Self::new(models, Purpose::Count, None)
+    }
+
+    /// Rows that only must exist.
+    pub(super) fn existing(models: &'a Models, outer: Outer<'a>) -> Self {
+        Self::new(models, Purpose::Exist, Some(outer))
+    }
+
+    fn new(models: &'a Models, purpose: Purpose, outer: Option<Outer<'a>>) -> Self {
+        let (tables, equalities, links, cohort) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { models, purpose, outer, tables, equalities, links, cohort }
+    }
+
+    /// Reads a plan down to its tables; what its columns are is returned.
+    pub(super) fn read(&mut self, plan: &LogicalPlan) -> Result<Scope, Refusal> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(alias) => Ok(self.read(&alias.input)?.renamed(&alias.schema)),
+            LogicalPlan::Projection(projection) => self.projection(projection),
+            LogicalPlan::Filter(filter) => self.filter(filter),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Distinct(Distinct::All(input)) if self.purpose == Purpose::Exist => self.read(input),
+            LogicalPlan::Aggregate(aggregate) if self.purpose == Purpose::Exist => self.groups(aggregate),
+            LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+                refuse(Code::LimitBelowAggregate, "ORDER BY or LIMIT stands below an aggregate")
+            }
+            LogicalPlan::Window(_) => refuse(Code::Window, "a window function runs over rows of patients"),
+            LogicalPlan::Union(_) => refuse(Code::SetOperation, "UNION of rows of patients"),
+            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
+                refuse(Code::ValuesRelation, "a list of values stands beside rows of patients")
+            }
+            LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => Err(Refusal::new(
+                Code::Unsupported,
+                "an aggregate is joined with rows of patients",
+            )
+            .with_rewrite("aggregate both sides, then join the results; to count patients that have rows, use EXISTS")),
+            LogicalPlan::Subquery(_)
+            | LogicalPlan::Repartition(_)
+            | LogicalPlan::Unnest(_)
+            | LogicalPlan::Extension(_)
+            | LogicalPlan::RecursiveQuery(_) => refuse(Code::Unsupported, "this kind of subquery below an aggregate"),
+            LogicalPlan::Statement(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::DescribeTable(_) => refuse(Code::Statement, "a statement inside a query"),
+        }
+    }
+
+    /// Join tree and cohort of counted rows.
+    pub(super) fn finish(self) -> Result<(JoinTree, BoolTree), Refusal> {
+        let from = joins::join_tree(&self.tables, &self.equalities, self.models)?;
+        Ok((from, BoolTree::And(self.cohort)))
+    }
+
+    /// The `EXISTS` that rows of the outer query have.
+    pub(super) fn finish_exists(self) -> Result<Exists, Refusal> {
+        let outer = self.outer.map_or(&[][..], |outer| outer.tables);
+        let from = joins::join_tree(&self.tables, &self.equalities, self.models)?;
+        let link = joins::link(&self.links, outer, &self.tables, self.models)?;
+        Ok(Exists { from, link, cohort: BoolTree::And(self.cohort) })
+    }
+
+    /// What lowers conditions over the columns of a scope.
+    pub(super) fn reader<'b>(&'b self, scope: &'b Scope) -> Reader<'b> {
+        Reader { models: self.models, tables: &self.tables, scope }
+    }
+
+    /// Ties the outer row to an inner one.
+    pub(super) fn tie(&mut self, outer: ColumnRef, inner: ColumnRef) {
+        self.links.push((outer, inner));
+    }
+
+    /// An expression over a scope's columns, in terms of tables.
+    pub(super) fn substitute(&self, scope: &Scope, expr: &Expr) -> Result<Expr, Refusal> {
+        scope.substitute(expr, self.outer.map(|outer| outer.scope))
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<Scope, Refusal> {
+        let Some(table) = model_table(scan) else {
+            let reason = format!("{} is a table of the hub", scan.table_name);
+            return Err(Refusal::new(Code::TableNotAllowed, reason)
+                .with_rewrite("aggregate the patients first, then join the result to it"));
+        };
+        if scan.fetch.is_some() {
+            return refuse(Code::LimitBelowAggregate, "LIMIT stands below an aggregate");
+        }
+        let position = self.tables.len();
+        self.tables.push(table.clone());
+        let fields = scan.projected_schema.fields().iter();
+        let bound = fields.map(|field| Ok(own_column(position, field.name()))).collect();
+        let scope = Scope { schema: Arc::clone(&scan.projected_schema), bound };
+        scan.filters.iter().try_for_each(|filter| self.add(filter, &scope))?;
+        Ok(scope)
+    }
+
+    fn projection(&mut self, projection: &Projection) -> Result<Scope, Refusal> {
+        let input = self.read(&projection.input)?;
+        let bound = projection.expr.iter().map(|expr| self.derived(&input, expr)).collect();
+        Ok(Scope { schema: Arc::clone(&projection.schema), bound })
+    }
+
+    /// A computed column; one with a subquery would lose the names that the subquery refers to.
+    fn derived(&self, input: &Scope, expr: &Expr) -> Result<Expr, Refusal> {
+        let inner = expr.clone().unalias_nested().data;
+        if super::refuse::has_subquery(&inner) {
+            return refuse(Code::ScalarSubquery, "a column is computed by a subquery");
+        }
+        self.substitute(input, &inner)
+    }
+
+    fn groups(&mut self, aggregate: &Aggregate) -> Result<Scope, Refusal> {
+        if !aggregate.aggr_expr.is_empty() || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            return Err(Refusal::new(Code::Unsupported, "a subquery that aggregates picks patients")
+                .with_rewrite("values per patient are not offered yet; use EXISTS with conditions on rows"));
+        }
+        let input = self.read(&aggregate.input)?;
+        let bound = aggregate.group_expr.iter().map(|expr| self.derived(&input, expr)).collect();
+        Ok(Scope { schema: Arc::clone(&aggregate.schema), bound })
+    }
+
+    fn filter(&mut self, filter: &Filter) -> Result<Scope, Refusal> {
+        let mut conditions: Vec<Expr> = operands(&filter.predicate, Operator::And).into_iter().cloned().collect();
+        let scope = match filter.input.as_ref() {
+            LogicalPlan::Join(join) if join.join_type == JoinType::Left => self.left_join(join, &mut conditions)?,
+            input => self.read(input)?,
+        };
+        conditions.iter().try_for_each(|condition| self.add(condition, &scope))?;
+        Ok(scope)
+    }
+
+    /// Takes in a condition that every row must meet.
+    fn add(&mut self, condition: &Expr, scope: &Scope) -> Result<(), Refusal> {
+        let condition = self.substitute(scope, condition)?;
+        self.add_substituted(&condition, scope)
+    }
+
+    fn add_substituted(&mut self, condition: &Expr, scope: &Scope) -> Result<(), Refusal> {
+        if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition {
+            match (key_operand(left), key_operand(right)) {
+                (Some(Operand::Own(a)), Some(Operand::Own(b))) if a.table != b.table => {
+                    self.equalities.push((a, b));
+                    return Ok(());
+                }
+                (Some(Operand::Own(own)), Some(Operand::Outer(outer)))
+                | (Some(Operand::Outer(outer)), Some(Operand::Own(own))) => {
+                    self.links.push((outer, own));
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+        let lowered = self.reader(scope).condition(condition, Sense::Holds)?;
+        self.cohort.push(lowered);
+        Ok(())
+    }
+
+    fn join(&mut self, join: &Join) -> Result<Scope, Refusal> {
+        if join.null_equality == NullEquality::NullEqualsNull {
+            return refuse(Code::SetOperation, "INTERSECT or EXCEPT of rows of patients");
+        }
+        match join.join_type {
+            JoinType::Inner => self.inner_join(join),
+            JoinType::LeftSemi => self.semi_join(join, &join.left, &join.right, Sense::Holds),
+            JoinType::LeftAnti => self.semi_join(join, &join.left, &join.right, Sense::Fails),
+            JoinType::RightSemi => self.semi_join(join, &join.right, &join.left, Sense::Holds),
+            JoinType::RightAnti => self.semi_join(join, &join.right, &join.left, Sense::Fails),
+            JoinType::Left | JoinType::Right | JoinType::Full => Err(outer_join(join.join_type)),
+            JoinType::LeftMark | JoinType::RightMark => refuse(Code::Unsupported, "a mark join"),
+        }
+    }
+
+    fn inner_join(&mut self, join: &Join) -> Result<Scope, Refusal> {
+        if let Some(scope) = self.distinct_join(join)? {
+            return Ok(scope);
+        }
+        let left = self.read(&join.left)?;
+        let right = self.read(&join.right)?;
+        for (l, r) in &join.on {
+            let (l, r) = (self.substitute(&left, l)?, self.substitute(&right, r)?);
+            self.add_substituted(&l.eq(r), &left)?;
+        }
+        let scope = left.beside(right, &join.schema);
+        if let Some(filter) = &join.filter {
+            operands(filter, Operator::And).into_iter().try_for_each(|condition| self.add(condition, &scope))?;
+        }
+        Ok(scope)
+    }
+
+    /// A join to the different values of one key, `JOIN (SELECT DISTINCT patient_id ...)`: it adds no rows, so that it
+    /// asks only whether rows exist.
+    fn distinct_join(&mut self, join: &Join) -> Result<Option<Scope>, Refusal> {
+        let ([(l, r)], None) = (join.on.as_slice(), &join.filter) else { return Ok(None) };
+        let (kept, kept_key, distinct) = if is_one_distinct_column(&join.right) {
+            (&join.left, l, &join.right)
+        } else if is_one_distinct_column(&join.left) {
+            (&join.right, r, &join.left)
+        } else {
+            return Ok(None);
+        };
+        let scope = self.read(kept)?;
+        let exists = self.rows_exist(join, &scope, distinct)?;
+        self.cohort.push(BoolTree::Is(Atom::Exists(Box::new(exists))));
+        let key = self.substitute(&scope, kept_key)?;
+        let other = Scope { schema: Arc::clone(distinct.schema()), bound: vec![Ok(key)] };
+        let (left, right) = if Arc::ptr_eq(kept, &join.left) { (scope, other) } else { (other, scope) };
+        Ok(Some(left.beside(right, &join.schema)))
+    }
+
+    fn semi_join(
+        &mut self,
+        join: &Join,
+        kept: &LogicalPlan,
+        asked: &LogicalPlan,
+        sense: Sense,
+    ) -> Result<Scope, Refusal> {
+        let scope = self.read(kept)?;
+        let exists = BoolTree::Is(Atom::Exists(Box::new(self.rows_exist(join, &scope, asked)?)));
+        self.cohort.push(sense.of(exists));
+        Ok(scope.renamed(&join.schema))
+    }
+
+    /// Whether the side of a join that is only asked has rows for a row of the side that is kept.
+    fn rows_exist(&self, join: &Join, kept: &Scope, asked: &LogicalPlan) -> Result<Exists, Refusal> {
+        let mut inner = Rows::existing(self.models, Outer { scope: kept, tables: &self.tables });
+        let own = inner.read(asked)?;
+        let outside = kept.all_outer();
+        let (left, right, schema) = if asked.schema() == join.right.schema() {
+            (&outside, &own, both(&join.left, &join.right)?)
+        } else {
+            (&own, &outside, both(&join.left, &join.right)?)
+        };
+        for (l, r) in &join.on {
+            let (l, r) = (left.substitute(l, None)?, right.substitute(r, None)?);
+            inner.add_substituted(&l.eq(r), &own)?;
+        }
+        if let Some(filter) = &join.filter {
+            let beside = left.clone().beside(right.clone(), &schema);
+            let conditions = operands(filter, Operator::And).into_iter();
+            conditions.map(|c| beside.substitute(c, None)).try_for_each(|c| inner.add_substituted(&c?, &beside))?;
+        }
+        inner.finish_exists()
+    }
+
+    /// `LEFT JOIN ... WHERE right.key IS NULL`: rows without a partner. Any other left join is refused.
+    fn left_join(&mut self, join: &Join, conditions: &mut Vec<Expr>) -> Result<Scope, Refusal> {
+        let is_missing = |condition: &Expr| match condition {
+            Expr::IsNull(inner) => join.on.iter().any(|(_, right)| {
+                let (Expr::Column(wanted), Expr::Column(key)) = (inner.as_ref(), right) else { return false };
+                join.right.schema().maybe_index_of_column(wanted).is_some()
+                    && join.right.schema().maybe_index_of_column(wanted) == join.right.schema().maybe_index_of_column(key)
+            }),
+            _ => false,
+        };
+        let missing = conditions.iter().position(is_missing).ok_or_else(|| outer_join(JoinType::Left))?;
+        conditions.remove(missing);
+        let scope = match join.left.as_ref() {
+            LogicalPlan::Join(inner) if inner.join_type == JoinType::Left => self.left_join(inner, conditions)?,
+            left => self.read(left)?,
+        };
+        let exists = BoolTree::Is(Atom::Exists(Box::new(self.rows_exist(join, &scope, &join.right)?)));
+        self.cohort.push(Sense::Fails.of(exists));
+        let absent = join.right.schema().fields().iter().map(|_| Err(outer_join(JoinType::Left))).collect();
+        let right = Scope { schema: Arc::clone(join.right.schema()), bound: absent };
+        Ok(scope.beside(right, &join.schema))
+    }
+}
+
+fn both(left: &LogicalPlan, right: &LogicalPlan) -> Result<DFSchemaRef, Refusal> {
+    let joined: DFSchema = left.schema().join(right.schema()).map_err(|e| refused(&e))?;
+    Ok(Arc::new(joined))
+}
+
+/// Whether a plan is the different values of one column.
+fn is_one_distinct_column(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => is_one_distinct_column(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let plain = matches!(projection.expr.as_slice(), [Expr::Column(_) | Expr::Alias(_)]);
+            plain && matches!(projection.input.as_ref(), LogicalPlan::Aggregate(_)) && is_one_distinct_column(&projection.input)
+        }
+        LogicalPlan::Distinct(Distinct::All(input)) => input.schema().fields().len() == 1,
+        LogicalPlan::Aggregate(aggregate) => {
+            matches!(aggregate.group_expr.as_slice(), [Expr::Column(_)]) && aggregate.aggr_expr.is_empty()
+        }
+        _ => false,
+    }
+}
