@@ -86,3 +86,38 @@ impl Command {
 
 /// How a command ends.
 pub type Outcome = anyhow::Result<Exit>;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_flag_is_explained() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        let mut commands: Vec<&clap::Command> = vec![&cli];
+        while let Some(command) = commands.pop() {
+            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+            for flag in command.get_arguments() {
+                assert!(flag.get_help().is_some(), "{} {} says nothing", command.get_name(), flag.get_id());
+            }
+            commands.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help"));
+        }
+    }
+
+    #[test]
+    fn no_written_help_is_wider_than_a_terminal() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands().chain([&cli]) {
+            for text in [command.get_after_help(), command.get_after_long_help()].into_iter().flatten() {
+                let text = text.to_string();
+                let wide = text.lines().find(|line| line.chars().count() > 100);
+                assert_eq!(wide, None, "{}", command.get_name());
+            }
+        }
+    }
+}

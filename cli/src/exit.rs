@@ -52,10 +52,22 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
 
 /// Prints an error on stderr: a refusal as it is, anything else with its causes.
 pub fn tell(error: &anyhow::Error) {
-    let text =
-        refusal(error).map_or_else(|| format!("error: {error:#}"), |refusal| format!("refused: {refusal}"));
+    let text = refusal(error)
+        .map_or_else(|| format!("error: {}", causes(error)), |refusal| format!("refused: {refusal}"));
     // Where stderr is closed there is nobody to tell.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// An error and its causes in one line; many errors repeat their cause's words, which are said once.
+fn causes(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !said.contains(&cause) {
+            let joint = if said.is_empty() { "" } else { ": " };
+            said = format!("{said}{joint}{cause}");
+        }
+    }
+    said
 }
 
 /// The exit code that an error stands for.
@@ -89,7 +101,13 @@ mod tests {
     use caim_engine::HubError;
     use caim_sql::{Code, Refusal};
 
-    use super::{Exit, Unreachable, code};
+    use super::{Exit, Unreachable, causes, code};
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("in use").context("cannot listen: in use").context("hub.flight");
+        assert_eq!(causes(&error), "hub.flight: cannot listen: in use");
+    }
 
     #[test]
     fn every_family_of_failures_has_its_own_code() {

@@ -141,10 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn every_new_hub_has_another_password() {
+    fn every_new_hub_has_a_password_of_its_own() {
         let password = || {
             let dir = tempfile::tempdir().unwrap();
             hub(dir.path(), &NewHub::default()).unwrap();
+            let mode = std::fs::metadata(dir.path().join("hub.toml")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "nobody else reads the password");
             let config = HubConfig::load(dir.path(), &Overrides::default()).unwrap();
             config.dev_identity.users["analyst"].password.clone()
         };

@@ -98,7 +98,9 @@ impl DicomTable<'_> {
         match self.context.collection.id() {
             Some(id) => chunk.set(table, COLLECTION, repeated(id, chunk.lines.len())),
             None => {
-                warn_of_nulls(required(&chunk, table, COLLECTION)?, &chunk.lines, Code::NoCollection, tally)
+                let named = required(&chunk, table, COLLECTION)?;
+                target.collections(named.as_string::<i32>());
+                warn_of_nulls(named, &chunk.lines, Code::NoCollection, tally);
             }
         }
         let rows = self.landing.land(&patients, &chunk.columns)?;

@@ -1,6 +1,6 @@
 //! Where rows go: into a commit, or nowhere when an operator only wants to know what would come in.
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use caim_warehouse::{Commit, TableName, TableWriter};
 
@@ -24,6 +24,16 @@ pub(crate) enum Writer {
 }
 
 impl Target {
+    /// Notes the collections that rows name.
+    pub(crate) fn collections(&mut self, ids: &StringArray) {
+        if let Self::Commit(commit) = self {
+            let mut last = None;
+            for id in ids.iter().flatten().filter(|id| last.replace(*id) != Some(id)) {
+                commit.collection(id);
+            }
+        }
+    }
+
     /// The ordinal of a patient. In a dry run nobody is numbered.
     pub(crate) fn ordinal(&mut self, pseudonym: &Pseudonym) -> Result<u32> {
         match self {

@@ -89,18 +89,27 @@ pub struct Precision {
     pub below: f64,
     /// How much more.
     pub above: f64,
+    /// In how many cells one patient counts at most; the bounds are about counts limited so.
+    pub cells_per_patient: u32,
+    /// How many rows one patient adds at most; `None` where patients are counted.
+    pub rows_per_patient: Option<u32>,
 }
 
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { measure, below, above } = self;
+        let Self { measure, below, above, cells_per_patient, rows_per_patient } = self;
         // Rounded up, so that the words promise no more than the numbers.
-        let [below, above] = [below, above].map(|distance| (distance * 10.0).ceil() / 10.0);
+        let digit = |distance: f64| if distance < 10.0 { 10.0 } else { 1.0 };
+        let [below, above] = [*below, *above].map(|d| (d * digit(d)).ceil() / digit(d));
         if below == above {
-            write!(f, "{measure}: ±{below} (95 %)")
+            write!(f, "{measure}: ±{below} (95 %)")?;
         } else {
-            write!(f, "{measure}: between {below} less and {above} more (95 %)")
+            write!(f, "{measure}: between {below} less and {above} more (95 %)")?;
         }
+        let groups = (*cells_per_patient > 1).then(|| format!("in at most {cells_per_patient} groups"));
+        let rows = rows_per_patient.map(|rows| format!("with at most {rows} rows"));
+        let limits: Vec<String> = groups.into_iter().chain(rows).collect();
+        if limits.is_empty() { Ok(()) } else { write!(f, ", each patient {}", limits.join(" and ")) }
     }
 }
 
@@ -159,6 +168,9 @@ impl fmt::Display for Summary {
                 Outcome::Failed { reason } => write!(f, "\n{}: failed: {reason}", node.node)?,
                 Outcome::Unreachable { reason } => write!(f, "\n{}: unreachable: {reason}", node.node)?,
             }
+        }
+        for precision in &self.precision {
+            write!(f, "\n{precision}")?;
         }
         match left {
             Some(left) => {

@@ -176,7 +176,8 @@ impl Hub {
             }
             summary.add(outcomes);
             let merged = self.merged(query, &replies)?;
-            summary.precision.extend(precision::of_merged(query, &merged));
+            let precision = precision::of_merged(query, &self.models, &merged).map_err(HubError::Failed)?;
+            summary.precision.extend(precision);
             released.push(merged);
         }
         let public = public::Contents { models: &self.models, nodes: self.nodes.as_ref() };

@@ -1,6 +1,7 @@
 //! A node: it trusts no hub. Every question is validated, charged, computed and gated here, by a policy that only its
 //! operator's configuration sets.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -101,16 +102,13 @@ impl Node {
     /// When the newest epoch cannot be read.
     pub fn profile(&self) -> Result<Profile, NodeError> {
         let epoch = self.warehouse.current()?;
-        let mut collections: Vec<String> =
-            epoch.batches().iter().filter_map(|b| b.collection.clone()).collect();
-        collections.sort();
-        collections.dedup();
+        let collections: BTreeSet<&String> = epoch.batches().iter().flat_map(|b| &b.collections).collect();
         Ok(Profile {
             node: self.id.clone(),
             software: env!("CARGO_PKG_VERSION").to_owned(),
             models: self.models.version(),
             policy: self.policy,
-            collections,
+            collections: collections.into_iter().cloned().collect(),
         })
     }
 

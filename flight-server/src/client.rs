@@ -175,7 +175,7 @@ impl Client {
 }
 
 fn with<T>(headers: &MetadataMap, message: T) -> Request<T> {
-    Request::from_parts(headers.clone(), http::Extensions::default().into(), message)
+    Request::from_parts(headers.clone(), http::Extensions::default(), message)
 }
 
 fn headers(options: &BTreeMap<String, String>) -> Result<MetadataMap, Error> {

@@ -18,6 +18,8 @@ use futures::future;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
+use crate::link::hub::Links;
+
 /// The bundled models.
 pub(crate) fn models() -> Arc<Models> {
     Arc::new(Models::bundled().unwrap())
@@ -143,6 +145,12 @@ impl Nodes for Here {
 pub(crate) struct Hanging {
     pub(crate) profile: Profile,
     pub(crate) events: mpsc::UnboundedSender<&'static str>,
+}
+
+/// Waits until so many nodes are linked, and gives up when they never are.
+pub(crate) async fn linked(links: &Links, nodes: usize) {
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, links.wait_for(nodes)).await.expect("the nodes are linked in time");
 }
 
 /// What happens next, if anything does.

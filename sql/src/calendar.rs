@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn the_neighbours_on_a_grid_enclose_a_day() {
         let day = Day { year: 2020, month: 12, day: 31 };
-        assert_eq!((day.floor(Grid::Month).to_string(), day.next(Grid::Month).to_string()), ("2020-12-01".into(), "2021-01-01".into()));
+        assert_eq!(
+            (day.floor(Grid::Month).to_string(), day.next(Grid::Month).to_string()),
+            ("2020-12-01".into(), "2021-01-01".into())
+        );
         assert_eq!(day.next(Grid::Day).to_string(), "2021-01-01");
         assert_eq!(day.floor(Grid::Year).to_string(), "2020-01-01");
         assert!(!day.is_on(Grid::Month) && day.is_on(Grid::Day));

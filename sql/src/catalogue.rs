@@ -63,7 +63,9 @@ impl Catalogue {
         let mut tables = BTreeMap::new();
         for (model, table) in models.iter().flat_map(|m| m.tables.iter().map(move |t| (m, t))) {
             let entry = match table.kind {
-                TableKind::Patient | TableKind::Public => Entry::Open(sources::model_source(&model.schema, table)),
+                TableKind::Patient | TableKind::Public => {
+                    Entry::Open(sources::model_source(&model.schema, table))
+                }
                 TableKind::Hidden => Entry::Hidden,
             };
             tables.insert((model.schema.clone(), table.name.clone()), entry);
@@ -102,9 +104,10 @@ impl Catalogue {
         };
         match self.tables.get(&(schema.clone(), table.clone())) {
             Some(Entry::Open(source)) => Ok(Arc::clone(source)),
-            Some(Entry::Hidden) => {
-                Err(Refusal::new(Code::TableNotAllowed, format!("{schema}.{table} is kept, but cannot be asked")))
-            }
+            Some(Entry::Hidden) => Err(Refusal::new(
+                Code::TableNotAllowed,
+                format!("{schema}.{table} is kept, but cannot be asked"),
+            )),
             None if schema == "information_schema" && table == "df_settings" => {
                 Err(Refusal::new(Code::Statement, "settings of the engine are not shown"))
             }
@@ -122,8 +125,11 @@ impl Catalogue {
             several => {
                 let candidates: Vec<String> =
                     several.iter().map(|s| format!("{s}.{}", crate::text::shortened(name.table()))).collect();
-                Err(Refusal::new(Code::UnknownName, format!("{} is ambiguous", name.table()))
-                    .with_rewrite(format!("name the schema: {}", candidates.join(" or "))))
+                Err(Refusal::new(
+                    Code::UnknownName,
+                    format!("{} is ambiguous", crate::text::shortened(name.table())),
+                )
+                .with_rewrite(format!("name the schema: {}", candidates.join(" or "))))
             }
         }
     }
@@ -142,13 +148,16 @@ impl Catalogue {
 
 impl fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogue").field("tables", &self.tables.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Catalogue")
+            .field("tables", &self.tables.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
 /// The refusal of a name that is not known.
 pub(crate) fn unknown(what: &str, name: &str, near: &[String]) -> Refusal {
-    let refusal = Refusal::new(Code::UnknownName, format!("there is no {what} {}", crate::text::shortened(name)));
+    let refusal =
+        Refusal::new(Code::UnknownName, format!("there is no {what} {}", crate::text::shortened(name)));
     if near.is_empty() { refusal } else { refusal.with_rewrite(format!("did you mean {}?", near.join(", "))) }
 }
 
@@ -159,6 +168,10 @@ pub(crate) fn nearest(
     key: impl Fn(&str) -> String,
 ) -> Vec<String> {
     const NEAR_ENOUGH: f64 = 0.7;
+    const LONGEST: usize = 128;
+    if wanted.len() > LONGEST {
+        return Vec::new();
+    }
     let mut scored: Vec<(f64, String)> = names
         .map(|name| (strsim::jaro_winkler(wanted, &key(&name)), name))
         .filter(|(score, _)| *score > NEAR_ENOUGH)

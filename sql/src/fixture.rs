@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use datafusion_common::arrow::datatypes::{DataType, Field, Schema};
+use proptest::test_runner::Config as ProptestConfig;
 
 use crate::catalogue::{Catalogue, PublicTable};
 use crate::lower::{Lowered, Settings, lower};
@@ -98,6 +99,10 @@ comment = "Kept, not asked."
 column = [{ name = "staff_name", type = "text" }]
 "#;
 
+pub(crate) mod entropy;
+pub(crate) mod questions;
+pub(crate) mod statements;
+
 /// The small world.
 pub(crate) fn world() -> Arc<Models> {
     Arc::new(Models::new(vec![Models::parse("world.toml", WORLD).unwrap()]).unwrap())
@@ -121,7 +126,11 @@ pub(crate) fn catalogue(models: &Arc<Models>) -> Catalogue {
         Arc::clone(models),
         vec![
             public("catalog", "node", &["node_id", "software"]),
-            public("information_schema", "tables", &["table_catalog", "table_schema", "table_name", "table_type"]),
+            public(
+                "information_schema",
+                "tables",
+                &["table_catalog", "table_schema", "table_name", "table_type"],
+            ),
         ],
     )
 }
@@ -145,4 +154,10 @@ pub(crate) fn planned(sql: &str, catalogue: &Catalogue) -> Result<Planned, Refus
 /// Reads, plans and lowers.
 pub(crate) fn lowered(sql: &str, catalogue: &Catalogue) -> Result<Lowered, Refusal> {
     lower(&planned(sql, catalogue)?, catalogue, &Settings::default())
+}
+
+/// How often a law is tried: so many times proptest's own number, which `PROPTEST_CASES` sets. Nothing is written.
+pub(crate) fn config(times: u32) -> ProptestConfig {
+    let standard = ProptestConfig::default();
+    ProptestConfig { cases: times * standard.cases, failure_persistence: None, ..standard }
 }

@@ -54,10 +54,12 @@ pub fn lower(planned: &Planned, catalogue: &Catalogue, settings: &Settings) -> R
     if !planned.parameters().fields().is_empty() {
         return Err(Refusal::new(Code::Invalid, "the statement has parameters without values"));
     }
-    let plan = probes::pruned(planned.plan.clone())?;
-    let (queries, remainder) = split::split(&plan, catalogue.models(), settings)?;
+    let (queries, remainder) = split::split(&planned.plan, catalogue.models(), settings)?;
     Ok(Lowered { queries, remainder, output: planned.output.clone() })
 }
+
+#[cfg(test)]
+pub(crate) use joins::join_tree as joins_for_tests;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! Planning recurses over the statement; call it on a thread with a stack of some MiB.
 
+mod apart;
 mod errors;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::sync::Arc;
 
 use datafusion_common::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_common::{ParamValues, ScalarValue};
-use datafusion_expr::LogicalPlan;
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{DataFusionError, ParamValues, ScalarValue};
+use datafusion_expr::expr::{Cast, Placeholder};
+use datafusion_expr::{self as logical, LogicalPlan};
 use datafusion_optimizer::Analyzer;
-use datafusion_sql::planner::{ParserOptions, SqlToRel};
+use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion_sql::sqlparser::ast::{Expr, Statement, Visit, Visitor};
 
 use crate::catalogue::{Catalogue, model_table};
@@ -45,10 +47,14 @@ pub struct Planned {
 /// `Unsupported`.
 pub fn plan(query: &Query, catalogue: &Catalogue) -> Result<Planned, Refusal> {
     check_functions(query, catalogue)?;
-    let options = ParserOptions::new().with_map_string_types_to_utf8view(false);
-    let statement = Statement::Query(Box::new(query.ast.clone()));
+    // What is not released reads NULL: it comes last, whatever the order.
+    let options = ParserOptions::new()
+        .with_map_string_types_to_utf8view(false)
+        .with_default_null_ordering(NullOrdering::NullsLast);
+    let statement = Statement::Query(Box::new(apart::told_apart(query.ast.as_ref().clone())));
     let raw = SqlToRel::new_with_options(catalogue, options)
         .sql_statement_to_plan(statement)
+        .and_then(typed_by_casts)
         .map_err(|e| refused(&e))?;
     let parameters = parameters(&raw)?;
     let plan = analysed(raw.clone())?;
@@ -70,7 +76,8 @@ impl Planned {
     pub fn bind(&self, values: Vec<ScalarValue>) -> Result<Self, Refusal> {
         let wanted = self.parameters.fields();
         if wanted.len() != values.len() {
-            let reason = format!("the statement has {} parameters; {} values came", wanted.len(), values.len());
+            let reason =
+                format!("the statement has {} parameters; {} values came", wanted.len(), values.len());
             return Err(Refusal::new(Code::Invalid, reason));
         }
         let fitting = |(value, field): (ScalarValue, &Arc<Field>)| {
@@ -80,10 +87,35 @@ impl Planned {
             })
         };
         let values = values.into_iter().zip(wanted.iter()).map(fitting).collect::<Result<Vec<_>, _>>()?;
-        let raw = self.raw.clone().replace_params_with_values(&ParamValues::from(values)).map_err(|e| refused(&e))?;
+        let raw = self
+            .raw
+            .clone()
+            .replace_params_with_values(&ParamValues::from(values))
+            .map_err(|e| refused(&e))?;
         let plan = analysed(raw.clone())?;
         Ok(Self { plan, output: self.output.clone(), raw, parameters: Arc::new(Schema::empty()) })
     }
+}
+
+/// `CAST($1 AS type)` says what type the parameter has.
+fn typed_by_casts(plan: LogicalPlan) -> Result<LogicalPlan, DataFusionError> {
+    let typed = |node: logical::Expr| match node {
+        logical::Expr::Cast(Cast { expr, field }) => {
+            let expr = match *expr {
+                logical::Expr::Placeholder(Placeholder { id, field: None }) => {
+                    logical::Expr::Placeholder(Placeholder { id, field: Some(Arc::clone(&field)) })
+                }
+                other => other,
+            };
+            Ok(Transformed::yes(logical::Expr::Cast(Cast { expr: Box::new(expr), field })))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    if plan.get_parameter_names()?.is_empty() {
+        return Ok(plan);
+    }
+    let plan = plan.transform_up_with_subqueries(|node| node.map_expressions(|e| e.transform_up(typed)))?;
+    Ok(plan.data)
 }
 
 fn analysed(plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
@@ -116,15 +148,22 @@ fn parameters(plan: &LogicalPlan) -> Result<SchemaRef, Refusal> {
     let types = plan.get_parameter_types().map_err(|e| refused(&e))?;
     let mut numbered = BTreeMap::new();
     for (id, ty) in types {
-        let number = id.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n <= MAX_PARAMETERS);
+        let number =
+            id.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).filter(|n| *n <= MAX_PARAMETERS);
         let number = number.ok_or_else(|| {
-            Refusal::new(Code::Invalid, format!("{} is no parameter from $1 to ${MAX_PARAMETERS}", crate::text::shortened(&id)))
+            Refusal::new(
+                Code::Invalid,
+                format!("{} is no parameter from $1 to ${MAX_PARAMETERS}", crate::text::shortened(&id)),
+            )
         })?;
         numbered.insert(number, ty.unwrap_or(DataType::Null));
     }
     let fields = numbered.iter().zip(1usize..).map(|((number, ty), expected)| {
         if *number != expected {
-            return Err(Refusal::new(Code::Invalid, format!("the statement has ${number}, but no ${expected}")));
+            return Err(Refusal::new(
+                Code::Invalid,
+                format!("the statement has ${number}, but no ${expected}"),
+            ));
         }
         if *ty == DataType::Null {
             return Err(Refusal::new(Code::Invalid, format!("the type of parameter ${number} is not known"))

@@ -239,8 +239,10 @@ pub enum Value {
 }
 
 /// A finite `f64` with total order and equality, so that questions can be compared and hashed. -0.0 is 0.0.
+///
+/// It travels as text, the shortest that reads back as the same number: JSON readers may round numbers.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
+#[serde(try_from = "String", into = "String")]
 pub struct Real(f64);
 
 impl Real {
@@ -257,17 +259,17 @@ impl Real {
     }
 }
 
-impl TryFrom<f64> for Real {
+impl TryFrom<String> for Real {
     type Error = &'static str;
 
-    fn try_from(value: f64) -> Result<Self, Self::Error> {
-        Self::new(value).ok_or("a number in a question must be finite")
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().ok().and_then(Self::new).ok_or("a number in a question must be finite")
     }
 }
 
-impl From<Real> for f64 {
+impl From<Real> for String {
     fn from(value: Real) -> Self {
-        value.0
+        format!("{:?}", value.0)
     }
 }
 

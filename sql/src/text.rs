@@ -39,7 +39,7 @@ pub enum Statement {
 /// A query that parsed and keeps the limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    pub(crate) ast: ast::Query,
+    pub(crate) ast: Box<ast::Query>,
     pub(crate) names: Names,
 }
 
@@ -53,14 +53,18 @@ pub fn read(sql: &str) -> Result<Statement, Refusal> {
     let tokens = tokens(sql)?;
     limits::check_tokens(&tokens)?;
     match first_word(&tokens) {
-        Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => query(tokens),
+        Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => {
+            query(tokens)
+        }
         Some(Keyword::SET) => setting(&tokens),
         Some(Keyword::SHOW) => show(&tokens),
         Some(Keyword::EXPLAIN | Keyword::DESCRIBE | Keyword::DESC | Keyword::ANALYZE) => {
             Err(Refusal::new(Code::Statement, "EXPLAIN is not answered here")
                 .with_rewrite("run: caim check -c '...' (plan, cost and refusals; touches no data)"))
         }
-        Some(Keyword::NoKeyword) | None => Err(Refusal::new(Code::Syntax, "this does not begin like a statement")),
+        Some(Keyword::NoKeyword) | None => {
+            Err(Refusal::new(Code::Syntax, "this does not begin like a statement"))
+        }
         Some(other) => Err(Refusal::new(Code::Statement, format!("{other:?} is not answered"))),
     }
 }
@@ -96,21 +100,25 @@ fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Statement, Refusal> {
     Ok(Statement::Query(Query { names: Names::of(&written), ast }))
 }
 
-fn parse(tokens: Vec<TokenWithSpan>) -> Result<ast::Query, Refusal> {
+fn parse(tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Refusal> {
     let mut parser = Parser::new(&GenericDialect {})
         .with_recursion_limit(limits::MAX_RECURSION)
         .with_tokens_with_locations(tokens);
     let statement = parser.parse_statement().map_err(|e| syntax(&e))?;
+    let ended = parser.consume_token(&Token::SemiColon);
     while parser.consume_token(&Token::SemiColon) {}
     let next = parser.peek_token();
     if next.token != Token::EOF {
-        let reason = format!("after the statement comes {}{}", shortened(&next.token.to_string()), next.span.start);
-        let another = first_word(std::slice::from_ref(&next)).is_some_and(|word| word != Keyword::NoKeyword);
-        return Err(Refusal::new(if another { Code::Statement } else { Code::Syntax }, reason)
-            .with_rewrite("send one statement at a time"));
+        let reason =
+            format!("after the statement comes {}{}", shortened(&next.token.to_string()), next.span.start);
+        return Err(if ended {
+            Refusal::new(Code::Statement, reason).with_rewrite("send one statement at a time")
+        } else {
+            Refusal::new(Code::Syntax, reason)
+        });
     }
     match statement {
-        ast::Statement::Query(query) => Ok(*query),
+        ast::Statement::Query(query) => Ok(query),
         other => {
             let word = other.to_string().split_whitespace().next().unwrap_or_default().to_owned();
             Err(Refusal::new(Code::Statement, format!("{word} is not answered")))
@@ -120,7 +128,9 @@ fn parse(tokens: Vec<TokenWithSpan>) -> Result<ast::Query, Refusal> {
 
 fn syntax(error: &ParserError) -> Refusal {
     match error {
-        ParserError::RecursionLimitExceeded => Refusal::new(Code::TooComplex, "the statement is nested too deeply"),
+        ParserError::RecursionLimitExceeded => {
+            Refusal::new(Code::TooComplex, "the statement is nested too deeply")
+        }
         ParserError::TokenizerError(reason) | ParserError::ParserError(reason) => {
             Refusal::new(Code::Syntax, shortened(reason))
         }
@@ -153,7 +163,8 @@ fn number_placeholders(tokens: &mut [TokenWithSpan]) -> Result<(), Refusal> {
 /// `SET key = value` or `SET key TO value`.
 fn setting(tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
     let words: Vec<&Token> = words(tokens).filter(|t| !matches!(t, Token::SemiColon)).skip(1).collect();
-    let is_sign = |t: &&Token| matches!(t, Token::Eq) || matches!(t, Token::Word(w) if w.keyword == Keyword::TO);
+    let is_sign =
+        |t: &&Token| matches!(t, Token::Eq) || matches!(t, Token::Word(w) if w.keyword == Keyword::TO);
     let sign = words.iter().position(is_sign).unwrap_or(words.len());
     let (key, value) = words.split_at(sign);
     let key: String = key.iter().map(ToString::to_string).collect::<String>().to_lowercase();
@@ -173,16 +184,33 @@ fn setting(tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
     Ok(Statement::Set { key, value })
 }
 
-/// `SHOW TABLES` is a query of the public catalogue; nothing else is shown.
+/// `SHOW TABLES` and `SHOW COLUMNS FROM t` are queries of the public catalogue; nothing else is shown.
 fn show(tokens: &[TokenWithSpan]) -> Result<Statement, Refusal> {
-    let rest: Vec<String> = words(tokens).skip(1).map(|t| t.to_string().to_lowercase()).collect();
-    match rest.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["tables"] | ["tables", ";"] => {
+    let name = |token: &Token| match token {
+        Token::Word(word) => Some(word.value.to_lowercase().replace('\'', "''")),
+        _ => None,
+    };
+    let words: Vec<&Token> = words(tokens).filter(|t| !matches!(t, Token::SemiColon)).skip(1).collect();
+    let named: Vec<Option<String>> = words.iter().map(|t| name(t)).collect();
+    let named: Vec<Option<&str>> = named.iter().map(Option::as_deref).collect();
+    match named.as_slice() {
+        [Some("tables")] => {
             read("SELECT table_schema, table_name, table_type FROM information_schema.tables ORDER BY 1, 2")
+        }
+        [Some("columns"), Some("from" | "in"), Some(table)] => columns(&format!("table_name = '{table}'")),
+        [Some("columns"), Some("from" | "in"), Some(schema), None, Some(table)] => {
+            columns(&format!("table_schema = '{schema}' AND table_name = '{table}'"))
         }
         _ => Err(Refusal::new(Code::Statement, "SHOW is not answered")
             .with_rewrite("SELECT * FROM information_schema.columns lists tables and columns")),
     }
+}
+
+fn columns(condition: &str) -> Result<Statement, Refusal> {
+    read(&format!(
+        "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns \
+         WHERE {condition} ORDER BY table_schema, ordinal_position"
+    ))
 }
 
 /// A text of the asker's own as it may stand in a refusal: bounded, on one line.

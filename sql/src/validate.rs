@@ -90,7 +90,10 @@ fn settings(query: &PrivateQuery) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::Malformed, reason));
     }
     if let Some(noise) = query.noise_sd_milli.filter(|n| !NOISE_SD_MILLI.contains(n)) {
-        return Err(Refusal::new(Code::NoiseOutOfRange, format!("caim.noise_sd is {}", f64::from(noise) / 1000.0)));
+        return Err(Refusal::new(
+            Code::NoiseOutOfRange,
+            format!("caim.noise_sd is {}", f64::from(noise) / 1000.0),
+        ));
     }
     if let Some(rows) = query.max_rows_per_patient.filter(|n| !MAX_ROWS_PER_PATIENT.contains(n)) {
         let reason = format!("caim.max_rows_per_patient is {rows}; it lies between 1 and 1000");

@@ -150,7 +150,7 @@ class Federation:
 
     def connect(self, **options):
         """A connection as a Python user opens it."""
-        return flightsql.connect(self.url, db_kwargs={**self.login, **options})
+        return flightsql.connect(self.url, db_kwargs={**self.login, **options}, autocommit=True)
 
     @property
     def url(self):

@@ -110,15 +110,28 @@ class Operators(unittest.TestCase):
         self.assertIn("cut.parquet", run.stderr + run.stdout)
         self.still_answers()
 
-    def test_a_good_file_beside_a_bad_one_comes_in_and_the_exit_code_says_so(self):
+    def test_good_rows_beside_a_bad_one_come_in_and_the_exit_code_says_so(self):
+        mixed = self.place / "mixed.csv"
+        mixed.write_text(
+            "PatientID,StudyInstanceUID,SeriesInstanceUID,Modality,collection_id\n"
+            "Q1,9.1,9.1.1,MR,alpha\n"
+            "Q1,9.1,,MR,alpha\n"
+            "Q2,9.2,9.2.1\n"
+            "Q3,9.3,9.3.1,CT,beta\n"
+        )
+        run = ingest(self.node, mixed)
+        self.assertEqual(run.returncode, REJECTS, run.stderr)
+        for code in ("CAIM-I201", "CAIM-I204"):
+            self.assertIn(code, run.stdout + run.stderr)
+        self.assertEqual(rows(self.node), self.committed + 2)
+
+    def test_a_damaged_file_in_a_folder_is_named_and_nothing_is_committed(self):
         both = self.place / "both"
         both.mkdir()
-        more = samples.write(both / "more.parquet", patients=50, seed=2, prefix="Q")
+        samples.write(both / "more.parquet", patients=50, seed=2, prefix="Q")
         (both / "noise.parquet").write_bytes(random.Random(4).randbytes(5_000))
-        run = ingest(self.node, both)
-        self.assertEqual(run.returncode, REJECTS, run.stderr)
-        self.assertIn("noise.parquet", run.stderr + run.stdout)
-        self.assertEqual(rows(self.node), self.committed + more)
+        self.refused(ingest(self.node, both), "noise.parquet", "CAIM-I109")
+        self.still_answers()
 
     def test_the_same_source_again_changes_nothing(self):
         self.assertEqual(ingest(self.node, self.source).returncode, OK)
@@ -127,23 +140,22 @@ class Operators(unittest.TestCase):
     def test_a_read_only_warehouse_is_named_and_still_whole(self):
         more = self.place / "more.parquet"
         samples.write(more, patients=50, seed=2, prefix="Q")
-        with self.read_only() as options:
-            self.refused(ingest(self.node, more, **options), self.node / "warehouse", "permission")
+        with ReadOnly(self.node, self.folder) as options:
+            self.refused(ingest(self.node, more, **options), self.node / "warehouse", "write")
         self.still_answers()
-
-    def read_only(self):
-        return ReadOnly(self.node, self.folder) if os.geteuid() == 0 else Protected(self.node)
 
     def test_a_second_writer_is_told_who_is_writing(self):
         large = self.place / "large.parquet"
         more = samples.write(large, patients=4000, seed=5, prefix="R")
+        small = self.place / "small.parquet"
+        samples.write(small, patients=50, seed=6, prefix="S")
         first = self.start_ingest(large)
         self.addCleanup(first.kill)
         lock = self.node / "warehouse" / "lock"
         until("the first writer holds the lock", lambda: first.process.poll() is None and self.holds(lock, first.pid))
         os.kill(first.pid, signal.SIGSTOP)
         try:
-            self.refused(ingest(self.node, self.source), lock, first.pid)
+            self.refused(ingest(self.node, small), lock, first.pid)
         finally:
             os.kill(first.pid, signal.SIGCONT)
         self.assertEqual(first.process.wait(timeout=120), OK)
@@ -165,9 +177,9 @@ class Operators(unittest.TestCase):
         outcomes = {"before": 0, "after": 0}
         for n in range(KILLS):
             batch = self.place / f"batch-{n}.parquet"
-            more = samples.write(batch, patients=200, seed=n, prefix=f"K{n}-")
+            more = samples.write(batch, patients=200, seed=seed, prefix=f"K{n}-")
             writer = self.start_ingest(batch)
-            time.sleep(chance.uniform(0.1, 1.1) * takes)
+            time.sleep(chance.uniform(0.4, 1.3) * takes)
             writer.kill()
             found = rows(self.node)
             self.assertIn(found, (self.committed, self.committed + more), f"seed {seed}, kill {n}: a torn epoch")
@@ -254,35 +266,33 @@ class Operators(unittest.TestCase):
 
 
 class ReadOnly:
-    """Runs as a user who may read the node's folder and change nothing in it: permissions do not bind root."""
+    """Takes the right to write from the owner of a node's folder, and gives it back.
+
+    Permissions do not bind root: as root, the folder is given to another user, and commands are to run as that one.
+    """
 
     def __init__(self, node, folder):
-        self.node, self.binary = node, folder / "caim"
+        self.paths, self.binary = [node, *node.rglob("*")], folder / "caim"
+        self.modes = {path: path.stat().st_mode for path in self.paths}
+        self.user = NOBODY if os.geteuid() == 0 else None
 
     def __enter__(self):
-        if not self.binary.exists():
-            shutil.copy2(federation.BINARY, self.binary)
-        os.chmod(self.binary, 0o755)
+        for path in self.paths:
+            os.chmod(path, self.modes[path] & ~0o222)
+        if self.user is None:
+            return {}
+        shutil.copy2(federation.BINARY, self.binary)
+        self.give(self.user)
         self.kept, federation.BINARY = federation.BINARY, self.binary
-        for path in [self.node, *self.node.rglob("*")]:
-            os.chmod(path, 0o755 if path.is_dir() else 0o644)
-        return {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        return {"user": self.user, "group": self.user, "extra_groups": []}
 
     def __exit__(self, *_):
-        federation.BINARY = self.kept
+        if self.user is not None:
+            federation.BINARY = self.kept
+            self.give(0)
+        for path in self.paths:
+            os.chmod(path, self.modes[path])
 
-
-class Protected:
-    """Takes the right to write from the owner of the node's folder, and gives it back."""
-
-    def __init__(self, node):
-        self.folders = [path for path in [node, *node.rglob("*")] if path.is_dir()]
-
-    def __enter__(self):
-        for folder in self.folders:
-            os.chmod(folder, 0o555)
-        return {}
-
-    def __exit__(self, *_):
-        for folder in self.folders:
-            os.chmod(folder, 0o755)
+    def give(self, user):
+        for path in self.paths:
+            os.chown(path, user, user)

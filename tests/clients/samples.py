@@ -9,8 +9,8 @@ MODALITIES = ["MR"] * 5 + ["CT"] * 3 + ["PT", "SEG"]
 
 
 def series(patients, seed, prefix="P"):
-    """A table with about three series a patient. Another prefix gives other patients."""
-    chance = random.Random(seed)
+    """A table with about three series a patient. Another prefix gives other patients, studies and series."""
+    chance = random.Random(f"{prefix}{seed}")
     return pa.Table.from_pylist([row for n in range(patients) for row in _of_patient(chance, f"{prefix}{n:05}")])
 
 

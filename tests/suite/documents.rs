@@ -36,7 +36,10 @@ fn every_example_for_analysts_can_be_asked() {
 #[test]
 fn every_configuration_key_is_listed_with_its_default() {
     let text = read(&workspace().join("docs/node-operators.md"));
-    let listed = text.lines().filter(|line| line.starts_with("| `")).count();
+    let named_by_section = |line: &str| {
+        line.strip_prefix("| `").is_some_and(|rest| rest.contains(".") && rest.find('.') < rest.find('`'))
+    };
+    let listed = text.lines().filter(|line| named_by_section(line)).count();
     assert_eq!(listed, NODE.len() + HUB.len(), "docs/node-operators.md lists other keys than there are");
     for key in NODE.iter().chain(HUB) {
         assert!(text.contains(&row(key)), "docs/node-operators.md has no row: {}", row(key));

@@ -6,19 +6,17 @@ use std::sync::Arc;
 
 use caim_engine::accounting::Accounting;
 use caim_engine::merge::merge;
-use caim_engine::{AskError, Asker, Node, NodeQuery, Policy, Reply};
+use caim_engine::{AskError, Policy};
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
-use caim_sql::catalogue::Catalogue;
-use caim_sql::lower::{Settings, lower};
-use caim_sql::plan::plan;
-use caim_sql::private_query::{Aggregate, Dim};
-use caim_sql::text::{Statement, read};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Float64Type, Int64Type};
-use rand::{RngExt, SeedableRng};
+use caim_sql::private_query::{Aggregate, Measure};
+use datafusion::arrow::array::RecordBatch;
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use crate::questions::{
+    Cell, adds, ask, cell_of, drawn, lowered, number, question, released_cell, statement,
+};
 use crate::series::{self, Series};
 
 const SEED: u64 = 20_261_123;
@@ -36,147 +34,6 @@ fn generous() -> Policy {
     }
 }
 
-/// A condition with its SQL and its slow meaning.
-#[derive(Clone)]
-enum Condition {
-    Modality(Vec<&'static str>),
-    BodyPart(&'static str),
-    NoBodyPart,
-    Years(i64, i64),
-    AgeFrom(i64),
-    Not(Box<Condition>),
-    And(Vec<Condition>),
-    Or(Vec<Condition>),
-}
-
-impl Condition {
-    fn draw(random: &mut ChaCha8Rng, depth: u32) -> Self {
-        let parts = |random: &mut ChaCha8Rng| (0..2).map(|_| Self::draw(random, depth - 1)).collect();
-        match random.random_range(0..if depth == 0 { 5 } else { 8 }) {
-            0 => Self::Modality(vec!["CT", "PT"]),
-            1 => Self::BodyPart(["CHEST", "HEART", "BREAST"][random.random_range(0..3)]),
-            2 => Self::NoBodyPart,
-            3 => {
-                let first = random.random_range(2010..2023);
-                Self::Years(first, first + random.random_range(0..4))
-            }
-            4 => Self::AgeFrom(random.random_range(20..90)),
-            5 => Self::Not(Box::new(Self::draw(random, depth - 1))),
-            6 => Self::And(parts(random)),
-            _ => Self::Or(parts(random)),
-        }
-    }
-
-    fn sql(&self) -> String {
-        let joined = |parts: &[Condition], word: &str| {
-            parts.iter().map(|p| format!("({})", p.sql())).collect::<Vec<_>>().join(word)
-        };
-        match self {
-            Self::Modality(values) => format!("Modality IN ('{}')", values.join("', '")),
-            Self::BodyPart(value) => format!("BodyPartExamined = '{value}'"),
-            Self::NoBodyPart => "BodyPartExamined IS NULL".into(),
-            Self::Years(first, last) => format!("StudyDate BETWEEN DATE '{first}-01-01' AND DATE '{last}-12-31'"),
-            Self::AgeFrom(age) => format!("PatientAge >= {age}"),
-            Self::Not(inner) => format!("NOT ({})", inner.sql()),
-            Self::And(parts) => joined(parts, " AND "),
-            Self::Or(parts) => joined(parts, " OR "),
-        }
-    }
-
-    /// SQL's three-valued truth.
-    fn holds(&self, row: &Series) -> Option<bool> {
-        match self {
-            Self::Modality(values) => row.modality.as_deref().map(|m| values.contains(&m)),
-            Self::BodyPart(value) => row.body_part.as_deref().map(|b| b == *value),
-            Self::NoBodyPart => Some(row.body_part.is_none()),
-            Self::Years(first, last) => row.year().map(|y| (*first..=*last).contains(&y)),
-            Self::AgeFrom(age) => row.age.map(|a| a >= *age),
-            Self::Not(inner) => inner.holds(row).map(|b| !b),
-            Self::And(parts) => {
-                let all: Vec<_> = parts.iter().map(|p| p.holds(row)).collect();
-                if all.contains(&Some(false)) { Some(false) } else if all.contains(&None) { None } else { Some(true) }
-            }
-            Self::Or(parts) => {
-                let all: Vec<_> = parts.iter().map(|p| p.holds(row)).collect();
-                if all.contains(&Some(true)) { Some(true) } else if all.contains(&None) { None } else { Some(false) }
-            }
-        }
-    }
-}
-
-const DIMS: [&str; 5] =
-    ["Modality", "BodyPartExamined", "Manufacturer", "PatientSex", "EXTRACT(YEAR FROM StudyDate)"];
-const MEASURES: [&str; 5] = [
-    "count(DISTINCT PatientID)",
-    "count(*)",
-    "count(DISTINCT StudyInstanceUID)",
-    "sum(instanceCount)",
-    "avg(PatientAge)",
-];
-
-fn statement(random: &mut ChaCha8Rng) -> (String, Condition) {
-    let condition = Condition::draw(random, 2);
-    let dims: BTreeSet<_> =
-        (0..random.random_range(0..3)).map(|_| DIMS[random.random_range(0..DIMS.len())]).collect();
-    let measures: BTreeSet<_> =
-        (0..random.random_range(1..4)).map(|_| MEASURES[random.random_range(0..MEASURES.len())]).collect();
-    let columns: Vec<&str> = dims.iter().chain(&measures).copied().collect();
-    let mut sql = format!("SELECT {} FROM dicom.series WHERE {}", columns.join(", "), condition.sql());
-    if !dims.is_empty() {
-        sql += &format!(" GROUP BY {}", dims.iter().copied().collect::<Vec<_>>().join(", "));
-    }
-    (sql, condition)
-}
-
-fn lowered(models: &Arc<Models>, sql: &str) -> PrivateQuery {
-    let catalogue = Catalogue::new(Arc::clone(models), Vec::new());
-    let Statement::Query(query) = read(sql).unwrap() else { panic!("{sql} is a query") };
-    let planned = plan(&query, &catalogue).unwrap_or_else(|r| panic!("{sql}: {r}"));
-    let lowered = lower(&planned, &catalogue, &Settings::default()).unwrap_or_else(|r| panic!("{sql}: {r}"));
-    lowered.queries.into_iter().next().unwrap()
-}
-
-fn question(query: &PrivateQuery, models: &Models) -> NodeQuery {
-    let asker = Asker { user: "u".into(), project: "p".into(), purpose: String::new() };
-    NodeQuery {
-        query: query.clone(),
-        models: models.version(),
-        asker,
-        query_id: "q".into(),
-        deadline_ms: 60_000,
-    }
-}
-
-async fn ask(node: &Arc<Node>, query: &PrivateQuery, models: &Models) -> Reply {
-    let released = node.answer(question(query, models)).await.unwrap();
-    Reply::check(query, models, &[released.batch().clone()], released.facts().clone()).unwrap()
-}
-
-type Cell = Vec<Option<String>>;
-
-fn cell_of(query: &PrivateQuery, row: &Series) -> Cell {
-    let dim = |dim: &Dim| match dim {
-        Dim::Column(column) => match column.column.as_str() {
-            "modality" => row.modality.clone(),
-            "bodypartexamined" => row.body_part.clone(),
-            "manufacturer" => row.manufacturer.clone(),
-            "patientsex" => row.sex.clone(),
-            other => panic!("no truth for {other}"),
-        },
-        Dim::DatePart { .. } => row.year().map(|y| y.to_string()),
-    };
-    query.dims.iter().map(dim).collect()
-}
-
-/// Whether the row has what the measure needs, and the number it adds.
-fn adds(of: &Aggregate, row: &Series) -> Option<f64> {
-    match of {
-        Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => Some(1.0),
-        Aggregate::Sum(_) => row.instances.map(|n| n as f64),
-        Aggregate::Avg(_) => row.age.map(|n| n as f64),
-    }
-}
-
 /// A measure of a cell: all its patients, and the value after bounding contributions.
 #[derive(Default, Clone)]
 struct Truth {
@@ -190,17 +47,18 @@ struct Truth {
 fn truths(
     query: &PrivateQuery,
     accounting: &Accounting,
-    of: &Aggregate,
+    measure: &Measure,
     rows: &[&Series],
 ) -> BTreeMap<Cell, Truth> {
     let mut by_patient: BTreeMap<u32, Vec<&Series>> = BTreeMap::new();
     let mut truths: BTreeMap<Cell, Truth> = BTreeMap::new();
-    for row in rows.iter().filter(|r| adds(of, r).is_some()) {
+    for row in rows.iter().filter(|r| adds(measure, r).is_some()) {
         let Some(patient) = row.patient else { continue };
         by_patient.entry(patient).or_default().push(row);
         truths.entry(cell_of(query, row)).or_default().patients.insert(patient);
     }
-    let (most_rows, most_cells) = (accounting.rows_per_patient as usize, accounting.cells_per_patient as usize);
+    let (most_rows, most_cells) =
+        (accounting.rows_per_patient as usize, accounting.cells_per_patient as usize);
     for (_, mut own) in by_patient {
         own.sort_by_key(|r| r.key);
         let mut firsts: Vec<&Series> = Vec::new();
@@ -218,42 +76,18 @@ fn truths(
         for row in kept {
             let cell = cell_of(query, row);
             let truth = truths.get_mut(&cell).unwrap();
-            let new = match of {
+            let new = match &measure.of {
                 Aggregate::Patients => seen.insert((cell, String::new())),
                 Aggregate::Distinct(_) => seen.insert((cell, row.study.clone())),
                 Aggregate::Rows | Aggregate::Sum(_) | Aggregate::Avg(_) => true,
             };
             if new {
-                truth.value += adds(of, row).unwrap();
+                truth.value += adds(measure, row).unwrap();
                 truth.rows += 1.0;
             }
         }
     }
     truths
-}
-
-fn number(column: &ArrayRef, row: usize) -> Option<f64> {
-    if column.is_null(row) {
-        return None;
-    }
-    match column.as_primitive_opt::<Int64Type>() {
-        Some(whole) => Some(whole.value(row) as f64),
-        None => Some(column.as_primitive::<Float64Type>().value(row)),
-    }
-}
-
-fn released_cell(query: &PrivateQuery, merged: &RecordBatch, row: usize) -> Cell {
-    let text = |i: usize| {
-        let column = merged.column(i);
-        if column.is_null(row) {
-            return None;
-        }
-        Some(match column.as_string_opt::<i32>() {
-            Some(text) => text.value(row).to_owned(),
-            None => column.as_primitive::<Int64Type>().value(row).to_string(),
-        })
-    };
-    (0..query.dims.len()).map(text).collect()
 }
 
 #[derive(Default)]
@@ -267,7 +101,7 @@ fn score(query: &PrivateQuery, models: &Models, merged: &RecordBatch, rows: &[&S
     let accounting = Accounting::new(query, models, &generous()).unwrap();
     let cells: Vec<Cell> = (0..merged.num_rows()).map(|row| released_cell(query, merged, row)).collect();
     for (m, measure) in query.measures.iter().enumerate() {
-        let truths = truths(query, &accounting, &measure.of, rows);
+        let truths = truths(query, &accounting, measure, rows);
         let noise = accounting.noise_of(m).unwrap();
         let column = |suffix: &str| merged.column_by_name(&format!("m{m}{suffix}")).unwrap();
         let shown: BTreeSet<&Cell> = cells.iter().collect();
@@ -277,7 +111,11 @@ fn score(query: &PrivateQuery, models: &Models, merged: &RecordBatch, rows: &[&S
             let row = cells.iter().position(|c| c == cell);
             let value = row.and_then(|row| number(column(""), row));
             if value.is_some() {
-                assert!(truth.patients.len() >= THRESHOLD, "a cell of {} patients left", truth.patients.len());
+                assert!(
+                    truth.patients.len() >= THRESHOLD,
+                    "a cell of {} patients left",
+                    truth.patients.len()
+                );
                 score.released += 1;
             }
             let hidden = noise.effective_threshold + 1.65 * noise.patients_sd;
@@ -311,7 +149,7 @@ async fn over_200_questions_no_small_cell_leaves_and_bounds_cover_the_truth() {
     let mut total = Score::default();
     for _ in 0..220 {
         let (sql, condition) = statement(&mut random);
-        let query = lowered(&models, &sql);
+        let Some(query) = drawn(&models, &sql) else { continue };
         let reply = ask(&node, &query, &models).await;
         let merged = merge(&query, &models, &[(node.profile().unwrap().node, reply)]).unwrap();
         let rows: Vec<&Series> = all.iter().filter(|r| condition.holds(r) == Some(true)).collect();
@@ -328,7 +166,8 @@ async fn the_same_question_is_free_and_has_one_answer_also_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let warehouse = series::ingested(dir.path(), &series::table(1, 400));
     let models = Arc::new(Models::bundled().unwrap());
-    let query = lowered(&models, "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality");
+    let query =
+        lowered(&models, "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality");
     let node = series::node("a", warehouse, Policy::default());
     let first = ask(&node, &query, &models).await;
     let again = ask(&node, &query, &models).await;
@@ -348,7 +187,8 @@ async fn the_budget_ends_after_exactly_thirty_two_patient_counts() {
     let models = Arc::new(Models::bundled().unwrap());
     let node = series::node("a", warehouse, Policy::default());
     for age in 0..33 {
-        let sql = format!("SELECT count(DISTINCT PatientID) FROM dicom.series WHERE PatientAge >= {}", 20 + age);
+        let sql =
+            format!("SELECT count(DISTINCT PatientID) FROM dicom.series WHERE PatientAge >= {}", 20 + age);
         let answer = node.answer(question(&lowered(&models, &sql), &models)).await;
         match answer {
             Ok(_) => assert!(age < 32, "question {age} is beyond the budget"),
@@ -372,9 +212,10 @@ async fn no_patients_and_too_few_look_the_same_byte_for_byte() {
     assert!((1..THRESHOLD).contains(&few.len()), "{} patients in the rare cell", few.len());
     let models = Arc::new(Models::bundled().unwrap());
     let node = series::node("a", warehouse, generous());
-    for shape in ["SELECT count(DISTINCT PatientID), count(*) FROM dicom.series WHERE {}",
-        "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series WHERE {} GROUP BY Modality"]
-    {
+    for shape in [
+        "SELECT count(DISTINCT PatientID), count(*) FROM dicom.series WHERE {}",
+        "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series WHERE {} GROUP BY Modality",
+    ] {
         let mut answers = Vec::new();
         for maker in ["Rare Co", "Nobody"] {
             let sql = shape.replace("{}", &format!("Manufacturer = '{maker}'"));

@@ -2,11 +2,15 @@
 //!
 //! What spans crates is tested here; what one crate promises by itself is tested beside its code.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod dependency_rules;
-mod gate;
 mod documents;
+mod exact;
+mod gate;
 mod house_style;
 mod planning;
 mod privacy_page;
+mod questions;
 mod refusal_pages;
 mod series;

@@ -4,18 +4,29 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::catalogue::Catalogue;
+use caim_sql::lower::{Settings, lower};
+use caim_sql::plan::plan;
 use caim_sql::refusal::Refusal;
-use caim_sql::{lower, plan, text};
+use caim_sql::text;
 
-/// Asks as a hub does before any node is asked.
+/// Asks as a hub does before any node is asked. After `SET caim.noise_sd`, a count of patients is asked for.
 pub(crate) fn ask(sql: &str) -> Result<(), Refusal> {
-    let models = Arc::new(Models::bundled().unwrap());
-    let catalogue = Catalogue::new(models, Vec::new());
     match text::read(sql)? {
-        text::Statement::Query(query) => {
-            let planned = plan::plan(&query, &catalogue)?;
-            lower::lower(&planned, &catalogue, &lower::Settings::default()).map(|_| ())
+        text::Statement::Query(query) => lowered(&query, &Settings::default()),
+        text::Statement::Set { key, value } => {
+            assert_eq!(key, "caim.noise_sd", "examples set the noise");
+            let noise_sd: f64 = value.parse().unwrap();
+            let settings =
+                Settings { noise_sd_milli: Some((noise_sd * 1000.0) as u32), ..Settings::default() };
+            match text::read("SELECT count(DISTINCT PatientID) FROM dicom.series")? {
+                text::Statement::Query(query) => lowered(&query, &settings),
+                text::Statement::Set { .. } => unreachable!("a SELECT sets nothing"),
+            }
         }
-        text::Statement::Set { key, value } => lower::Settings::default().set(&key, &value).map(|_| ()),
     }
+}
+
+fn lowered(query: &text::Query, settings: &Settings) -> Result<(), Refusal> {
+    let catalogue = Catalogue::new(Arc::new(Models::bundled().unwrap()), Vec::new());
+    lower(&plan(query, &catalogue)?, &catalogue, settings).map(|_| ())
 }

@@ -30,6 +30,7 @@ pub struct Commit {
     staging: Arc<Staging>,
     removed: BTreeSet<BatchId>,
     replaced: BTreeSet<TableName>,
+    collections: BTreeSet<String>,
     secret_id: Option<String>,
     ordinals: Option<Ordinals>,
 }
@@ -37,6 +38,7 @@ pub struct Commit {
 impl Commit {
     pub(crate) fn new(warehouse: Warehouse, base: Epoch, source: NewBatch, staging: Staging) -> Self {
         let (id, secret_id) = (staging.batch, base.secret_id().map(str::to_owned));
+        let collections = source.collection.iter().cloned().collect();
         Self {
             warehouse,
             base,
@@ -45,6 +47,7 @@ impl Commit {
             staging: Arc::new(staging),
             removed: BTreeSet::new(),
             replaced: BTreeSet::new(),
+            collections,
             secret_id,
             ordinals: None,
         }
@@ -54,6 +57,13 @@ impl Commit {
     #[must_use]
     pub fn base(&self) -> &Epoch {
         &self.base
+    }
+
+    /// Notes a collection that a column of the source names.
+    pub fn collection(&mut self, id: &str) {
+        if !self.collections.contains(id) {
+            self.collections.insert(id.to_owned());
+        }
     }
 
     /// The batch that new files belong to.
@@ -200,12 +210,12 @@ impl Commit {
                 *rows.entry(table.clone()).or_default() += file.rows;
             }
         }
-        let NewBatch { source, content, collection, format } = self.source.clone();
+        let NewBatch { source, content, format, .. } = self.source.clone();
         (!rows.is_empty()).then(|| Batch {
             id: self.id,
             source,
             content,
-            collection,
+            collections: self.collections.clone(),
             format,
             at: now(),
             rows,

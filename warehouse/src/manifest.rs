@@ -4,7 +4,7 @@
 //! text and of its parent, and only the very bytes that were written are accepted. It holds no value of a
 //! record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -61,8 +61,8 @@ pub struct Batch {
     pub source: String,
     /// Hash of the source's content.
     pub content: String,
-    /// The collection all rows belong to; `None` when a column of the source says it.
-    pub collection: Option<String>,
+    /// The collections that its rows belong to, sorted.
+    pub collections: BTreeSet<String>,
     /// The connector: `dicom-table`, `omop`...
     pub format: String,
     /// When it came, in seconds since 1970.
@@ -199,7 +199,7 @@ mod tests {
             id: batch,
             source: "folder".into(),
             content: "hash".into(),
-            collection: Some("nlst".into()),
+            collections: ["nlst".into()].into(),
             format: "dicom-table".into(),
             at: 1_700_000_001,
             rows: BTreeMap::from([(table, 5)]),

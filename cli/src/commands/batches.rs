@@ -1,5 +1,6 @@
 //! `caim batches`: what a node has taken in, one line a batch.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -45,10 +46,18 @@ fn line(batch: &Batch) -> [String; 6] {
         batch.id.to_string(),
         at.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
         batch.format.clone(),
-        batch.collection.clone().unwrap_or_else(|| "by column".to_owned()),
+        collections(&batch.collections),
         grouped(&rows.to_string()),
         path(&batch.source),
     ]
+}
+
+/// The collection, or how many.
+fn collections(ids: &BTreeSet<String>) -> String {
+    match ids.first() {
+        Some(only) if ids.len() == 1 => only.clone(),
+        _ => format!("{} collections", ids.len()),
+    }
 }
 
 /// The path in a source's identity, which holds more: connector and collection.

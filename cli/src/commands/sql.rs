@@ -126,7 +126,8 @@ fn show(format: Format, answer: &Answer) -> Result<()> {
     if answer.schema.fields().is_empty() {
         return Ok(());
     }
-    output::write(format, &answer.schema, &answer.batches, &mut std::io::stdout().lock())?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    output::write(format, &answer.schema, &answer.batches, &mut out)?;
     if !answer.summary.nodes.is_empty() {
         writeln!(std::io::stderr().lock(), "{}", answer.summary)?;
     }

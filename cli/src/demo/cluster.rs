@@ -144,3 +144,6 @@ impl Cluster {
         self.hub.stop().await
     }
 }
+
+#[cfg(test)]
+mod tests;

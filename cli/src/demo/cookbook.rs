@@ -3,7 +3,7 @@
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
-    /// What it asks, in words.
+    /// What it asks, in words; lines of at most 96 characters.
     pub asks: String,
     /// The statement.
     pub sql: String,
@@ -29,7 +29,7 @@ impl Recipe {
     fn read(text: &str) -> Self {
         let (comment, sql): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("--"));
         let words: Vec<&str> = comment.iter().map(|line| line.trim_start_matches('-').trim()).collect();
-        Self { asks: words.join(" "), sql: sql.join("\n") }
+        Self { asks: words.join("\n"), sql: sql.join("\n") }
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
         for recipe in recipes() {
             assert!(recipe.asks.len() > 20, "{}", recipe.sql);
             assert_eq!(crate::statements::all(&recipe.sql).len(), 1, "{}", recipe.asks);
-            assert!(recipe.sql.lines().chain([recipe.asks.as_str()]).all(|line| line.chars().count() <= 96));
+            assert!(recipe.sql.lines().chain(recipe.asks.lines()).all(|line| line.chars().count() <= 96));
         }
     }
 }

@@ -47,15 +47,17 @@ pub enum Stay {
 pub async fn run(tour: Tour, dir: &Path, out: &mut (dyn Write + Send)) -> Result<()> {
     writeln!(out, "Caim demo: three hospitals, their nodes and a hub in one process. Nobody in it exists.")?;
     writeln!(out, "Folder {}\n", dir.display())?;
-    let ready = hospitals(tour.plan, dir, out).await?;
     let ports = match tour.stay {
         Stay::Once => Ports::Ephemeral,
         Stay::UntilStopped => Ports::Configured,
     };
-    let nodes = ready.into_iter().map(|ready| ready.dir).collect();
-    let options = ClusterOptions { hub: federation::hub(dir)?, nodes, ports };
-    let cluster =
-        Cluster::start(&options).await.context("if another demo or hub is running, stop it first")?;
+    // The hub first: a port that is taken is told at once, not after the hospitals.
+    let options = ClusterOptions { hub: federation::hub(dir)?, nodes: Vec::new(), ports };
+    let mut cluster = Cluster::start(&options).await.context("stop the other demo or hub first")?;
+    for ready in hospitals(tour.plan, dir, out).await? {
+        cluster.start_node(&ready.dir)?;
+    }
+    cluster.wait_until_linked().await?;
     writeln!(out, "\nLinked to the hub at {}: {}", cluster.links(), cluster.linked().join(", "))?;
     questions(&cluster, out).await?;
     connect(&cluster, tour.stay, out)?;
@@ -72,7 +74,7 @@ async fn hospitals(plan: Plan, dir: &Path, out: &mut (dyn Write + Send)) -> Resu
     for (position, hospital) in population.hospitals().iter().enumerate() {
         let began = Instant::now();
         let people = grouped(&plan.patients.to_string());
-        write!(out, "  {:<7}{:<27}{people:>7} patients ", hospital.name, hospital.title)?;
+        write!(out, "  {:<7}{:<25}{people:>6} patients", hospital.name, hospital.title)?;
         out.flush()?;
         let (population, dir) = (Arc::clone(&population), dir.to_owned());
         let made = move || federation::hospital(&population, plan, position, &dir, &Quiet);
@@ -91,7 +93,7 @@ fn taken_in(ready: &Ready, took: Duration) -> String {
     let series: u64 =
         dicom.tables.iter().filter(|table| table.name == "dicom.series").map(|table| table.kept).sum();
     format!(
-        "{:>7} DICOM series  {:>7} OMOP records  {:>5.1} s",
+        "{:>8} DICOM series{:>8} OMOP records{:>6.1} s",
         grouped(&series.to_string()),
         grouped(&omop.kept().to_string()),
         took.as_secs_f64()
@@ -107,7 +109,12 @@ async fn questions(cluster: &Cluster, out: &mut (dyn Write + Send)) -> Result<()
         match asking.ask(&recipe.sql).await {
             Ok(answer) if !is_last => {
                 indented(&Table::of_batches(&answer.schema, &answer.batches)?.to_string(), out)?;
-                writeln!(out)?;
+                let rows: usize = answer.batches.iter().map(|batch| batch.num_rows()).sum();
+                writeln!(
+                    out,
+                    "{}",
+                    if rows == 0 { "    no group has enough patients to be released\n" } else { "" }
+                )?;
                 indented(&answer.summary.to_string(), out)?;
             }
             Ok(_) => anyhow::bail!("rows of patients were released: do not use this build"),
@@ -166,9 +173,11 @@ fn python(url: &str) -> String {
     format!(
         r#"    import adbc_driver_flightsql.dbapi as flightsql
 
-    hub = flightsql.connect("{url}", db_kwargs={{"username": "{USER}", "password": "{PASSWORD}"}})
+    hub = flightsql.connect("{url}",
+                            db_kwargs={{"username": "{USER}", "password": "{PASSWORD}"}})
     with hub.cursor() as cursor:
-        cursor.execute("SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality")
+        cursor.execute("""SELECT Modality, count(DISTINCT PatientID) AS patients
+                          FROM dicom.series GROUP BY Modality""")
         print(cursor.fetch_arrow_table().to_pandas())
 "#
     )

@@ -159,6 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_lies_about_its_size_is_refused() {
+        let whole = zip_of(&[("a.csv", &[b'x'; 1000])]);
+        let entry = whole.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+        for claimed in [0_u32, 999, 1001, 60_000] {
+            let mut bytes = whole.clone();
+            bytes[entry + 24..entry + 28].copy_from_slice(&claimed.to_le_bytes());
+            let file = on_disk(&bytes);
+            let read = open(file.path()).and_then(|(members, _)| members[0].open());
+            assert_eq!(read.unwrap_err().code(), Code::DamagedZip, "{claimed}");
+        }
+    }
+
+    #[test]
     fn a_bomb_is_refused_before_it_is_inflated() {
         let file = on_disk(&zip_of(&[("a.csv", &vec![b'0'; 80 << 20])]));
         assert_eq!(open(file.path()).unwrap_err().code(), Code::ZipLimit);

@@ -22,7 +22,7 @@ use datafusion::error::DataFusionError;
 use datafusion::functions::expr_fn::date_part;
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, sum};
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col,
+    Expr, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col, when,
 };
 
 use super::{ExecuteError, Execution};
@@ -90,14 +90,13 @@ impl<'a> Execution<'a> {
         let dims = dims(query, &scope)?;
         let mut measures = Vec::new();
         for measure in &query.measures {
-            let filter = self.condition(&measure.filter, &scope)?;
-            for aggregate in aggregates(&measure.of, &scope)? {
-                let filtered = if measure.filter.is_always() {
-                    aggregate
-                } else {
-                    aggregate.filter(filter.clone()).build()?
-                };
-                measures.push(filtered.alias(format!("a{}", measures.len())));
+            let filter = if measure.filter.is_always() {
+                None
+            } else {
+                Some(self.condition(&measure.filter, &scope)?)
+            };
+            for aggregate in aggregates(&measure.of, filter.as_ref(), &scope)? {
+                measures.push(aggregate.alias(format!("a{}", measures.len())));
             }
         }
         let plan = LogicalPlanBuilder::from(cohort);
@@ -323,11 +322,16 @@ fn dims(query: &PrivateQuery, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteErr
     query.dims.iter().enumerate().map(|(i, dim)| Ok(expression(dim)?.alias(format!("d{i}")))).collect()
 }
 
-fn aggregates(of: &Aggregate, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
-    let column = |column: &ColumnRef| Ok::<_, ExecuteError>(Expr::Column(scope.column(column)?));
+/// The filter stands inside the aggregate as a CASE, since `ExprFunctionExt::build` of DataFusion 55 forgets DISTINCT.
+fn aggregates(of: &Aggregate, filter: Option<&Expr>, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
+    let counted = |value: Expr| match filter {
+        None => Ok(value),
+        Some(filter) => when(filter.clone(), value).end(),
+    };
+    let column = |column: &ColumnRef| Ok::<_, ExecuteError>(counted(Expr::Column(scope.column(column)?))?);
     Ok(match of {
-        Aggregate::Patients => vec![count_distinct(Expr::Column(scope.patient()?))],
-        Aggregate::Rows => vec![count(lit(1))],
+        Aggregate::Patients => vec![count_distinct(counted(Expr::Column(scope.patient()?))?)],
+        Aggregate::Rows => vec![count(counted(lit(1))?)],
         Aggregate::Distinct(id) => vec![count_distinct(column(id)?)],
         Aggregate::Sum(value) => vec![sum(column(value)?)],
         Aggregate::Avg(value) => {

@@ -4,7 +4,6 @@
 //! `x-caim-noise-sd`. What a node's policy allows is the node's to say; here only the shape is checked.
 
 use caim_engine::Asker;
-use caim_engine::policy::NOISE_SD_RANGE;
 use caim_sql::lower::Settings;
 use caim_sql::{Code, Refusal};
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
@@ -22,8 +21,7 @@ const HEADER_PREFIX: &str = "x-caim-";
 pub(super) struct Options {
     project: Option<String>,
     purpose: Option<String>,
-    noise_sd_milli: Option<u32>,
-    max_rows_per_patient: Option<u32>,
+    settings: Settings,
     pub(super) schema: Option<String>,
 }
 
@@ -34,9 +32,7 @@ impl Options {
         match key.to_ascii_lowercase().as_str() {
             "caim.project" => self.project = value.map(|v| user.project(Some(v))).transpose()?,
             "caim.purpose" => self.purpose = value.map(purpose).transpose()?,
-            "caim.noise_sd" => self.noise_sd_milli = value.map(noise_sd_milli).transpose()?,
-            "caim.max_rows_per_patient" => self.max_rows_per_patient = value.map(max_rows).transpose()?,
-            _ => return Err(Refusal::new(Code::Setting, format!("there is no option {key:?}"))),
+            _ => self.settings.set(key, value.unwrap_or("DEFAULT"))?,
         }
         Ok(())
     }
@@ -61,8 +57,8 @@ impl Options {
         [
             ("caim.project", self.project.clone()),
             ("caim.purpose", self.purpose.clone()),
-            ("caim.noise_sd", self.noise_sd_milli.map(number)),
-            ("caim.max_rows_per_patient", self.max_rows_per_patient.map(|rows| rows.to_string())),
+            ("caim.noise_sd", self.settings.noise_sd_milli.map(number)),
+            ("caim.max_rows_per_patient", self.settings.max_rows_per_patient.map(|rows| rows.to_string())),
             ("schema", self.schema.clone()),
         ]
         .into_iter()
@@ -72,7 +68,7 @@ impl Options {
 
     /// What the planner needs of them.
     pub(super) fn settings(&self) -> Settings {
-        Settings { noise_sd_milli: self.noise_sd_milli, max_rows_per_patient: self.max_rows_per_patient }
+        self.settings.clone()
     }
 
     /// Who asks, for what.
@@ -91,26 +87,6 @@ fn purpose(value: &str) -> Result<String, Refusal> {
         return Err(Refusal::new(Code::Setting, reason));
     }
     Ok(value.to_owned())
-}
-
-fn noise_sd_milli(value: &str) -> Result<u32, Refusal> {
-    let noise: f64 = value
-        .parse()
-        .map_err(|_| Refusal::new(Code::Setting, format!("caim.noise_sd takes a number, not {value:?}")))?;
-    if !NOISE_SD_RANGE.contains(&noise) {
-        return Err(Refusal::new(Code::NoiseOutOfRange, format!("caim.noise_sd = {value} is out of range")));
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "2,000 to 20,000")]
-    let milli = (noise * 1000.0).round() as u32;
-    Ok(milli)
-}
-
-fn max_rows(value: &str) -> Result<u32, Refusal> {
-    let rows = value.parse().ok().filter(|rows| (1..=1000).contains(rows));
-    rows.ok_or_else(|| {
-        let reason = format!("caim.max_rows_per_patient takes a whole number from 1 to 1000, not {value:?}");
-        Refusal::new(Code::Setting, reason).with_rewrite("SET caim.max_rows_per_patient = 5")
-    })
 }
 
 #[cfg(test)]

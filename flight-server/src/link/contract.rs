@@ -13,7 +13,7 @@ use super::hub::Links;
 use super::node;
 use super::seen::InMemory;
 use crate::address::HubAddress;
-use crate::testing::{self, PROTECTED, PUBLIC, asked, by_modality, models};
+use crate::testing::{self, PROTECTED, PUBLIC, asked, by_modality, linked, models};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -30,7 +30,7 @@ async fn both_ways(patients: &[(&str, usize)], policy: Policy) -> Ways {
     let links =
         Links::listen(([127, 0, 0, 1], 0).into(), Arc::new(InMemory::default()), models()).await.unwrap();
     let running = serve(Arc::clone(&node), &links);
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     let local = Arc::new(LocalChannel::new(node, models()).unwrap()) as Arc<dyn NodeChannel>;
     let flight = Arc::clone(&links.linked()[0]);
     Ways {

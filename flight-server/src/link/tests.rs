@@ -22,7 +22,7 @@ use super::node::keep_linked;
 use super::seen::InMemory;
 use super::service::{Asked, LinkService, Messages};
 use crate::address::HubAddress;
-use crate::testing::{Dropped, asked, by_modality, models, next};
+use crate::testing::{Dropped, asked, by_modality, linked, models, next};
 use crate::{status, wire};
 
 /// What a fake node does with a question.
@@ -157,7 +157,7 @@ const LONG: Duration = Duration::from_secs(20);
 async fn a_node_that_dialled_answers_on_its_own_stream() {
     let links = any_port().await;
     let _node = start(&links, "north", Does::Answers(40));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert_eq!(links.linked()[0].profile().node.as_str(), "north");
     let reply = ask(&links, LONG).await.unwrap();
     assert_eq!((count(&reply), reply.facts().epoch, reply.facts().rho_left), (40, 3, Some(0.5)));
@@ -167,7 +167,7 @@ async fn a_node_that_dialled_answers_on_its_own_stream() {
 async fn a_refusal_is_carried_whole() {
     let links = any_port().await;
     let _node = start(&links, "north", Does::Refuses);
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert_eq!(ask(&links, LONG).await.err(), Some(AskError::Refused(refusal())));
 }
 
@@ -176,7 +176,7 @@ async fn a_node_that_hangs_ends_at_the_deadline_and_its_question_is_dropped() {
     let links = any_port().await;
     let (events, mut happened) = mpsc::unbounded_channel();
     let _node = start(&links, "north", Does::Hangs(events));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert_eq!(ask(&links, Duration::from_millis(100)).await.err(), Some(AskError::Deadline));
     assert_eq!(next(&mut happened).await, Some("began"));
     assert_eq!(next(&mut happened).await, Some("dropped"));
@@ -187,7 +187,7 @@ async fn dropping_an_ask_ends_the_question_at_the_node() {
     let links = any_port().await;
     let (events, mut happened) = mpsc::unbounded_channel();
     let _node = start(&links, "north", Does::Hangs(events));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     let channel = Arc::clone(&links.linked()[0]);
     let asking = tokio::spawn(async move { channel.ask(question(Duration::from_secs(3600))).await });
     assert_eq!(next(&mut happened).await, Some("began"));
@@ -218,7 +218,7 @@ async fn what_cannot_be_an_answer_is_a_failure_of_the_node_and_the_link_goes_on(
     for (what, does) in faults {
         let links = any_port().await;
         let _node = start(&links, "north", does);
-        links.wait_for(1).await;
+        linked(&links, 1).await;
         for _ in 0..2 {
             let error = ask(&links, Duration::from_secs(60)).await.err();
             assert!(matches!(error, Some(AskError::Failed(_))), "{what}: {error:?}");
@@ -230,9 +230,9 @@ async fn what_cannot_be_an_answer_is_a_failure_of_the_node_and_the_link_goes_on(
 async fn a_panic_at_the_node_is_an_error_there_and_the_node_is_back() {
     let links = any_port().await;
     let _node = start(&links, "north", Does::Panics);
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert!(ask(&links, LONG).await.is_err());
-    links.wait_for(1).await;
+    linked(&links, 1).await;
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn after_a_restart_of_the_hub_the_node_is_back_within_a_second() {
     let links = any_port().await;
     let address = links.address();
     let _node = start(&links, "north", Does::Answers(40));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     drop(links);
     let listening = Instant::now();
     // The port is free as soon as the aborted task is gone.
@@ -250,7 +250,7 @@ async fn after_a_restart_of_the_hub_the_node_is_back_within_a_second() {
             Err(_) => tokio::task::yield_now().await,
         }
     };
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert!(listening.elapsed() < Duration::from_secs(1), "{:?}", listening.elapsed());
     assert_eq!(count(&ask(&links, LONG).await.unwrap()), 40);
 }
@@ -260,7 +260,7 @@ async fn the_newest_link_of_a_name_wins_and_questions_on_the_old_one_end() {
     let links = any_port().await;
     let (events, mut happened) = mpsc::unbounded_channel();
     let _old = start(&links, "north", Does::Hangs(events));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     let channel = Arc::clone(&links.linked()[0]);
     let asking = tokio::spawn(async move { channel.ask(question(Duration::from_secs(3600))).await });
     assert_eq!(next(&mut happened).await, Some("began"));
@@ -274,9 +274,9 @@ async fn the_newest_link_of_a_name_wins_and_questions_on_the_old_one_end() {
 async fn a_node_that_shuts_down_is_unlinked_but_remembered() {
     let links = any_port().await;
     let (north, _south) = (start(&links, "north", Does::Refuses), start(&links, "south", Does::Refuses));
-    links.wait_for(2).await;
+    linked(&links, 2).await;
     drop(north);
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     let names = |nodes: Vec<NodeId>| nodes.iter().map(ToString::to_string).collect::<Vec<_>>();
     let linked = links.linked().iter().map(|channel| channel.profile().node.clone()).collect();
     assert_eq!(names(linked), ["south"]);
@@ -292,7 +292,7 @@ async fn connections_that_are_no_nodes_are_never_linked_and_hinder_nobody() {
     }
     let _bad = start(&links, "no name!", Does::Refuses);
     let _node = start(&links, "north", Does::Answers(40));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     assert_eq!(count(&ask(&links, LONG).await.unwrap()), 40);
     assert_eq!(links.known().len(), 1);
 }
@@ -321,14 +321,17 @@ async fn a_link_cut_anywhere_gives_a_whole_answer_or_an_error_and_comes_back() {
     let proxy = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let pace = Pace { lived: Duration::ZERO, ..Pace::USUAL };
     let _node = start_at(pace, proxy.local_addr().unwrap(), "north", Does::Answers(40));
-    tokio::spawn(cut_ever_later(proxy, links.address(), 23));
+    tokio::spawn(cut_ever_later(proxy, links.address(), 97));
     let (mut whole, mut broken) = (0, 0);
     while whole < 40 {
-        links.wait_for(1).await;
+        linked(&links, 1).await;
         // The link may be gone again by now: that is a cut as well.
         let Some(channel) = links.linked().first().cloned() else { continue };
         match channel.ask(question(LONG)).await {
-            Ok(reply) => whole += usize::from(count(&reply) == 40),
+            Ok(reply) => {
+                assert_eq!(count(&reply), 40);
+                whole += 1;
+            }
             Err(AskError::Unreachable(_) | AskError::Failed(_)) => broken += 1,
             Err(other) => panic!("{other}"),
         }
@@ -346,8 +349,9 @@ async fn cut_ever_later(proxy: TcpListener, hub: SocketAddr, step: u64) {
         tokio::spawn(async move {
             let mut hub = TcpStream::connect(hub).await.unwrap();
             let ((from_node, mut to_node), (mut from_hub, mut to_hub)) = (node.split(), hub.split());
+            let mut from_node = from_node.take(limit);
             tokio::select! {
-                _ = copy(&mut from_node.take(limit), &mut to_hub) => {}
+                _ = copy(&mut from_node, &mut to_hub) => {}
                 _ = copy(&mut from_hub, &mut to_node) => {}
             }
         });
@@ -360,7 +364,7 @@ async fn what_a_node_holds_is_followed_while_its_link_lives() {
     let links = Links::listen_at(pace, ([127, 0, 0, 1], 0).into(), Arc::new(InMemory::default()), models());
     let links = links.await.unwrap();
     let _node = start(&links, "north", Does::Answers(40));
-    links.wait_for(1).await;
+    linked(&links, 1).await;
     let first = links.linked()[0].profile().collections.clone();
     let renewed = async {
         while links.linked()[0].profile().collections == first {

@@ -36,8 +36,12 @@ pub(super) fn canonical(tree: &BoolTree, own: &Renumber) -> BoolTree {
 fn normal(tree: &BoolTree, sense: Sense, own: &Renumber) -> BoolTree {
     let all = |parts: &[BoolTree]| parts.iter().map(|part| normal(part, sense, own)).collect();
     match (tree, sense) {
-        (BoolTree::And(parts), Sense::Holds) | (BoolTree::Or(parts), Sense::Fails) => BoolTree::And(all(parts)),
-        (BoolTree::Or(parts), Sense::Holds) | (BoolTree::And(parts), Sense::Fails) => BoolTree::Or(all(parts)),
+        (BoolTree::And(parts), Sense::Holds) | (BoolTree::Or(parts), Sense::Fails) => {
+            BoolTree::And(all(parts))
+        }
+        (BoolTree::Or(parts), Sense::Holds) | (BoolTree::And(parts), Sense::Fails) => {
+            BoolTree::Or(all(parts))
+        }
         (BoolTree::Not(part), Sense::Holds) => normal(part, Sense::Fails, own),
         (BoolTree::Not(part), Sense::Fails) => normal(part, Sense::Holds, own),
         (BoolTree::Is(atom), sense) => literal(atom, sense, own),
@@ -203,8 +207,10 @@ fn merge(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
         (Some(Atom::Range { column, lo, hi }), Some(Atom::Range { column: other, lo: l, hi: h }), ..)
             if column == other && word == Word::And =>
         {
-            let lo = tighter(lo.as_ref(), l.as_ref(), |a, b| (&a.value, !a.inclusive) >= (&b.value, !b.inclusive));
-            let hi = tighter(hi.as_ref(), h.as_ref(), |a, b| (&a.value, a.inclusive) <= (&b.value, b.inclusive));
+            let lo =
+                tighter(lo.as_ref(), l.as_ref(), |a, b| (&a.value, !a.inclusive) >= (&b.value, !b.inclusive));
+            let hi =
+                tighter(hi.as_ref(), h.as_ref(), |a, b| (&a.value, a.inclusive) <= (&b.value, b.inclusive));
             Some(range(column, lo, hi, Sense::Holds))
         }
         _ => known_anyway(a, b, word).or_else(|| known_anyway(b, a, word)),
@@ -215,7 +221,8 @@ fn merge(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
 fn known_anyway(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
     let Some(Atom::IsNull { column }) = negative(a) else { return None };
     let compared = match (positive(b), negative(b)) {
-        (Some(Atom::In { column, .. } | Atom::Range { column, .. }), _) | (_, Some(Atom::In { column, .. })) => column,
+        (Some(Atom::In { column, .. } | Atom::Range { column, .. }), _)
+        | (_, Some(Atom::In { column, .. })) => column,
         _ => return None,
     };
     if compared != column {

@@ -82,7 +82,8 @@ impl Scope<'_> {
     fn edge(&self, edge: &Edge) -> String {
         match &edge.on {
             JoinKey::Patient => {
-                let patient = |table| self.patient_column(table).unwrap_or_else(|| self.named(table, "patient_id"));
+                let patient =
+                    |table| self.patient_column(table).unwrap_or_else(|| self.named(table, "patient_id"));
                 format!("{} = {}", patient(edge.left), patient(edge.right))
             }
             JoinKey::Columns { left, right } => {

@@ -33,8 +33,24 @@ const ENVIRONMENT: [&str; 13] = [
 
 /// Functions of constants that are computed while lowering: cheap, deterministic, with small results.
 const FOLDABLE: [&str; 18] = [
-    "abs", "btrim", "ceil", "coalesce", "date_part", "date_trunc", "floor", "lower", "ltrim", "make_date", "nullif",
-    "power", "round", "rtrim", "to_date", "trim", "trunc", "upper",
+    "abs",
+    "btrim",
+    "ceil",
+    "coalesce",
+    "date_part",
+    "date_trunc",
+    "floor",
+    "lower",
+    "ltrim",
+    "make_date",
+    "nullif",
+    "power",
+    "round",
+    "rtrim",
+    "to_date",
+    "trim",
+    "trunc",
+    "upper",
 ];
 
 /// All functions by their names and other names.
@@ -93,7 +109,10 @@ impl Functions {
             return Err(Refusal::new(Code::VolatileFunction, format!("{name}() has not one answer")));
         }
         if ENVIRONMENT.contains(&name) {
-            return Err(Refusal::new(Code::FunctionNotAllowed, format!("{name}() tells of the engine, not of data")));
+            return Err(Refusal::new(
+                Code::FunctionNotAllowed,
+                format!("{name}() tells of the engine, not of data"),
+            ));
         }
         let names = self.scalar.keys().chain(self.aggregate.keys()).chain(self.window.keys());
         Err(unknown("function", name, &nearest(name, names.cloned(), ToOwned::to_owned)))

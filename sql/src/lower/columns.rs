@@ -13,20 +13,11 @@ use crate::validate::Side;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Target {
     /// The column, perhaps cast to another type.
-    Column {
-        column: ColumnRef,
-        cast: Option<DataType>,
-    },
+    Column { column: ColumnRef, cast: Option<DataType> },
     /// `EXTRACT(part FROM column)`.
-    Part {
-        part: DatePart,
-        column: ColumnRef,
-    },
+    Part { part: DatePart, column: ColumnRef },
     /// `date_trunc(part, column)`.
-    Truncated {
-        part: DatePart,
-        column: ColumnRef,
-    },
+    Truncated { part: DatePart, column: ColumnRef },
 }
 
 /// What an expression is about.
@@ -46,7 +37,9 @@ pub(super) fn target(expr: &Expr) -> Option<Target> {
             truncated @ Target::Truncated { .. } => is_day(cast.field.data_type()).then_some(truncated),
         },
         Expr::ScalarFunction(call) => {
-            let [Expr::Literal(ScalarValue::Utf8(Some(part)), _), of] = call.args.as_slice() else { return None };
+            let [Expr::Literal(ScalarValue::Utf8(Some(part)), _), of] = call.args.as_slice() else {
+                return None;
+            };
             let part = date_part(part)?;
             let Target::Column { column, cast } = target(of)? else { return None };
             if cast.is_some_and(|ty| !is_day(&ty)) {
@@ -93,9 +86,10 @@ pub(super) fn keeps_values(side: Side<'_>, ty: &DataType) -> bool {
         ColumnType::Integer => match ty {
             DataType::Int64 | DataType::Float64 => true,
             DataType::Decimal128(precision, scale) => i16::from(*precision) - i16::from(*scale) >= 19,
-            DataType::Int32 => side.column.bounds().is_some_and(|b| {
-                b.lo >= f64::from(i32::MIN) && b.hi <= f64::from(i32::MAX)
-            }),
+            DataType::Int32 => side
+                .column
+                .bounds()
+                .is_some_and(|b| b.lo >= f64::from(i32::MIN) && b.hi <= f64::from(i32::MAX)),
             _ => false,
         },
         ColumnType::Float => *ty == DataType::Float64,

@@ -83,9 +83,7 @@ pub(super) fn compare(
             if value.is_null() {
                 return Ok(BoolTree::Or(Vec::new()));
             }
-            let Some(value) = fitting(side, cast.as_ref(), sign, value)? else {
-                return Err(not_a_condition(reader, whole));
-            };
+            let value = fitting(side, cast.as_ref(), sign, value)?.ok_or_else(|| other_type(side))?;
             column_with(side, comparison, column, sign, value)
         }
         Some(Target::Part { part: DatePart::Year, column }) => year_with(reader, column, sign, value, whole),
@@ -110,14 +108,31 @@ pub(super) fn compare_list(
                 match fitting(side, cast.as_ref(), sign, value)? {
                     Some(Point::Value(value)) => fits.push(value),
                     Some(Point::None) => {}
-                    Some(Point::Between(_)) | None => return Err(not_a_condition(reader, whole)),
+                    Some(Point::Between(_)) | None => return Err(other_type(side)),
                 }
             }
             return Ok(sense.of(one_of(column, fits)));
         }
     }
-    let each = values.iter().map(|value| compare(reader, of, sign, value, whole)).collect::<Result<_, _>>()?;
+    let each =
+        values.iter().map(|value| compare(reader, of, sign, value, whole)).collect::<Result<_, _>>()?;
     Ok(if sense == Sense::Holds { BoolTree::Or(each) } else { BoolTree::And(each) })
+}
+
+fn other_type(side: Side<'_>) -> Refusal {
+    let ty = match side.column.ty {
+        ColumnType::Text => "text",
+        ColumnType::Integer => "a whole number",
+        ColumnType::Float => "a number",
+        ColumnType::Boolean => "TRUE or FALSE",
+        ColumnType::Date => "a date",
+        ColumnType::Timestamp => "a time",
+    };
+    let reason = format!("{} holds {ty}; it is compared with another type", full_name(side));
+    Refusal::new(Code::ExpressionNotAllowed, reason).with_rewrite(format!(
+        "compare {} itself with {ty}; text and dates stand in quotes",
+        side.column.name
+    ))
 }
 
 fn one_of(column: ColumnRef, values: Vec<Value>) -> BoolTree {
@@ -144,7 +159,9 @@ fn fitting(
     sign: Sign,
     value: &ScalarValue,
 ) -> Result<Option<Point>, Refusal> {
-    if let (ColumnType::Integer, Some(DataType::Utf8), Some(Some(text))) = (side.column.ty, cast, value.try_as_str()) {
+    if let (ColumnType::Integer, Some(DataType::Utf8), Some(Some(text))) =
+        (side.column.ty, cast, value.try_as_str())
+    {
         let equality = matches!(sign, Sign::Eq | Sign::NotEq);
         let number = text.parse::<i64>().ok().filter(|n| n.to_string() == text);
         let point = number.map_or(Point::None, |n| Point::Value(Value::Integer(n)));
@@ -154,7 +171,9 @@ fn fitting(
         return Ok(None);
     }
     Ok(match side.column.ty {
-        ColumnType::Text => value.try_as_str().flatten().map(|text| Point::Value(Value::Text(text.to_owned()))),
+        ColumnType::Text => {
+            value.try_as_str().flatten().map(|text| Point::Value(Value::Text(text.to_owned())))
+        }
         ColumnType::Boolean => match value {
             ScalarValue::Boolean(Some(b)) => Some(Point::Value(Value::Boolean(*b))),
             _ => None,
@@ -200,10 +219,8 @@ fn float(value: &ScalarValue) -> Option<f64> {
 
 /// A date, or a time that is the first moment of a day.
 fn day(side: Side<'_>, value: &ScalarValue) -> Result<Option<i32>, Refusal> {
-    let temporal = matches!(
-        value.data_type(),
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None)
-    );
+    let temporal =
+        matches!(value.data_type(), DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None));
     if !temporal {
         return Ok(None);
     }
@@ -214,7 +231,8 @@ fn day(side: Side<'_>, value: &ScalarValue) -> Result<Option<i32>, Refusal> {
     }
     let reason = format!("{} is a date; it is not compared with a time of day", full_name(side));
     let (day, next) = (Day::from_days(days), Day::from_days(days.saturating_add(1)));
-    Err(Refusal::new(Code::Grid, reason).with_rewrite(format!("compare it with DATE '{day}' or DATE '{next}'")))
+    Err(Refusal::new(Code::Grid, reason)
+        .with_rewrite(format!("compare it with DATE '{day}' or DATE '{next}'")))
 }
 
 fn column_with(
@@ -342,7 +360,9 @@ fn year_with(
     if value.is_null() {
         return Ok(BoolTree::Or(Vec::new()));
     }
-    let Some(Point::Value(Value::Integer(year))) = integer(value) else { return Err(not_a_condition(reader, whole)) };
+    let Some(Point::Value(Value::Integer(year))) = integer(value) else {
+        return Err(not_a_condition(reader, whole));
+    };
     let january = |year: i64| {
         let day = Day::first_of_year(year)
             .ok_or_else(|| Refusal::new(Code::Invalid, format!("{year} is no year from 1 to 9998")))?;

@@ -8,7 +8,7 @@ use datafusion_expr::logical_plan::Subquery;
 use datafusion_expr::{Expr, Operator};
 
 use super::compare::{self, Sign};
-use super::constant::constant;
+use super::constant::{constant, is_computable};
 use super::refuse::not_a_condition;
 use super::rows::{Outer, Rows};
 use super::scope::{Operand, Scope, operand};
@@ -130,9 +130,8 @@ impl Reader<'_> {
 
     fn truth(&self, value: &ScalarValue, expr: &Expr, sense: Sense) -> Result<BoolTree, Refusal> {
         match (value, sense) {
-            (ScalarValue::Boolean(Some(true)), Sense::Holds) | (ScalarValue::Boolean(Some(false)), Sense::Fails) => {
-                Ok(BoolTree::always())
-            }
+            (ScalarValue::Boolean(Some(true)), Sense::Holds)
+            | (ScalarValue::Boolean(Some(false)), Sense::Fails) => Ok(BoolTree::always()),
             (ScalarValue::Boolean(_) | ScalarValue::Null, _) => Ok(never()),
             _ => Err(not_a_condition(self, expr)),
         }
@@ -140,7 +139,12 @@ impl Reader<'_> {
 
     fn binary(&self, expr: &Expr, binary: &BinaryExpr, sense: Sense) -> Result<BoolTree, Refusal> {
         let BinaryExpr { left, op, right } = binary;
-        let all = |word| operands(expr, word).into_iter().map(|part| self.condition(part, sense)).collect::<Result<Vec<_>, _>>();
+        let all = |word| {
+            operands(expr, word)
+                .into_iter()
+                .map(|part| self.condition(part, sense))
+                .collect::<Result<Vec<_>, _>>()
+        };
         match (op, sense) {
             (Operator::And, Sense::Holds) => Ok(BoolTree::And(all(Operator::And)?)),
             (Operator::And, Sense::Fails) => Ok(BoolTree::Or(all(Operator::And)?)),
@@ -154,6 +158,10 @@ impl Reader<'_> {
                 match (constant(left), constant(right)) {
                     (None, Some(value)) => compare::compare(self, left, sign, &value, expr),
                     (Some(value), None) => compare::compare(self, right, sign.mirrored(), &value, expr),
+                    (None, None) if is_computable(left) || is_computable(right) => {
+                        Err(Refusal::new(Code::Invalid, "a value in a condition cannot be computed")
+                            .with_rewrite("write the value itself, for example DATE '2020-01-01'"))
+                    }
                     (None, None) | (Some(_), Some(_)) => Err(not_a_condition(self, expr)),
                 }
             }
@@ -195,7 +203,9 @@ impl Reader<'_> {
         match sense {
             Sense::Holds => self.condition(inner, if wanted { Sense::Holds } else { Sense::Fails }),
             Sense::Fails => {
-                let Some(Operand::Own(column)) = operand(inner) else { return Err(not_a_condition(self, inner)) };
+                let Some(Operand::Own(column)) = operand(inner) else {
+                    return Err(not_a_condition(self, inner));
+                };
                 if self.side(&column)?.column.ty != ColumnType::Boolean {
                     return Err(not_a_condition(self, inner));
                 }

@@ -4,8 +4,8 @@
 
 use datafusion_common::ScalarValue;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_expr::Expr;
 use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{Expr, Operator};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::catalogue::foldable;
@@ -25,7 +25,7 @@ pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
 }
 
 /// Whether an expression consists of values and harmless operations alone.
-fn is_computable(expr: &Expr) -> bool {
+pub(super) fn is_computable(expr: &Expr) -> bool {
     let mut computable = true;
     let walk = expr.apply(|node| {
         computable = computable && is_harmless(node);
@@ -38,7 +38,6 @@ fn is_harmless(node: &Expr) -> bool {
     match node {
         Expr::Alias(_)
         | Expr::Literal(..)
-        | Expr::BinaryExpr(_)
         | Expr::Not(_)
         | Expr::IsNotNull(_)
         | Expr::IsNull(_)
@@ -54,6 +53,7 @@ fn is_harmless(node: &Expr) -> bool {
         | Expr::Cast(_)
         | Expr::TryCast(_)
         | Expr::InList(_) => true,
+        Expr::BinaryExpr(binary) => is_cheap(binary.op),
         Expr::ScalarFunction(call) => foldable(&call.func),
         Expr::Column(_)
         | Expr::ScalarVariable(..)
@@ -75,4 +75,27 @@ fn is_harmless(node: &Expr) -> bool {
         #[expect(deprecated, reason = "the variant still exists and is refused")]
         Expr::Wildcard { .. } => false,
     }
+}
+
+/// Arithmetic, comparison and logic; no regular expressions.
+fn is_cheap(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::Plus
+            | Operator::Minus
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Modulo
+            | Operator::And
+            | Operator::Or
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+            | Operator::StringConcat
+    )
 }

@@ -9,7 +9,7 @@ use crate::refusal::{Code, Refusal};
 use crate::validate::{Components, Declared, Tables, declared, full_name, undeclared};
 
 /// The tree that joins tables by equalities, each of which must be a declared key or the patient.
-pub(super) fn join_tree(
+pub(crate) fn join_tree(
     tables: &[TableRef],
     equalities: &[(ColumnRef, ColumnRef)],
     models: &Models,
@@ -45,7 +45,12 @@ impl<'a> Joins<'a> {
     fn new(tables: &[TableRef], models: &'a Models) -> Result<Self, Refusal> {
         let bare = JoinTree { tables: tables.to_vec(), edges: Vec::new() };
         let components = Components::new(tables.len());
-        Ok(Self { tables: Tables::unchecked(&bare, models)?, components, edges: Vec::new(), equal: Vec::new() })
+        Ok(Self {
+            tables: Tables::unchecked(&bare, models)?,
+            components,
+            edges: Vec::new(),
+            equal: Vec::new(),
+        })
     }
 
     fn add_key(&mut self, left: &ColumnRef, right: &ColumnRef) -> Result<(), Refusal> {
@@ -54,8 +59,11 @@ impl<'a> Joins<'a> {
         }
         if !self.components.unite(left.table, right.table) {
             let (a, b) = (full_name(self.tables.side(left)?), full_name(self.tables.side(right)?));
-            return Err(Refusal::new(Code::JoinNotInGraph, format!("{a} = {b} joins tables that are joined already"))
-                .with_rewrite("join every table once, along one key"));
+            return Err(Refusal::new(
+                Code::JoinNotInGraph,
+                format!("{a} = {b} joins tables that are joined already"),
+            )
+            .with_rewrite("join every table once, along one key"));
         }
         let mut class = BTreeSet::from([left.clone(), right.clone()]);
         self.equal.retain(|other| {
@@ -74,7 +82,9 @@ impl<'a> Joins<'a> {
 
     fn check_connected(&self, tables: &[TableRef]) -> Result<(), Refusal> {
         let apart = (1..tables.len()).find(|i| self.components.find(*i) != self.components.find(0));
-        let (Some(first), Some(other)) = (tables.first(), apart.and_then(|i| tables.get(i))) else { return Ok(()) };
+        let (Some(first), Some(other)) = (tables.first(), apart.and_then(|i| tables.get(i))) else {
+            return Ok(());
+        };
         let reason = format!(
             "{}.{} and {}.{} are not joined on a key",
             first.schema, first.table, other.schema, other.table
@@ -126,8 +136,11 @@ pub(super) fn link(
             (Some(key), Link::Patient) => Some(key),
             (Some(key), found) if key == found => Some(key),
             (Some(_), Link::Columns { .. }) => {
-                return Err(Refusal::new(Code::JoinNotInGraph, "EXISTS is tied to the outer row by two keys")
-                    .with_rewrite("tie it by one key"));
+                return Err(Refusal::new(
+                    Code::JoinNotInGraph,
+                    "EXISTS is tied to the outer row by two keys",
+                )
+                .with_rewrite("tie it by one key"));
             }
         };
     }

@@ -30,7 +30,10 @@ impl Question {
         let name = func.name();
         if !matches!((name, distinct), ("count", _) | ("sum" | "avg", false)) {
             let distinct = if *distinct { "DISTINCT" } else { "" };
-            return Err(Refusal::new(Code::AggregateNotAllowed, format!("{name}({distinct}) is not answered")));
+            return Err(Refusal::new(
+                Code::AggregateNotAllowed,
+                format!("{name}({distinct}) is not answered"),
+            ));
         }
         if !order_by.is_empty() || null_treatment.is_some() {
             return Err(Refusal::new(Code::Unsupported, format!("ORDER BY or NULLS inside {name}()")));
@@ -102,9 +105,7 @@ impl Question {
 
     fn sum(&mut self, reader: &Reader<'_>, of: &Expr, filter: Vec<BoolTree>) -> Result<Output, Refusal> {
         match constant(of) {
-            Some(value) if is_number(&value, 1) => {
-                Ok(Output::CountOrNull(self.of(Aggregate::Rows, filter)))
-            }
+            Some(value) if is_number(&value, 1) => Ok(Output::CountOrNull(self.of(Aggregate::Rows, filter))),
             Some(_) => Err(not_in_aggregate(reader, of)),
             None => {
                 let column = number_column(reader, of)?;

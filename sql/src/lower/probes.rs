@@ -3,33 +3,21 @@
 use std::sync::Arc;
 
 use datafusion_common::ScalarValue;
-use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::LogicalPlan;
 use datafusion_expr::logical_plan::{EmptyRelation, FetchType};
 
 use super::constant::constant;
-use crate::plan::refused;
-use crate::refusal::Refusal;
 
-/// The plan with an empty relation in the place of every part that cannot have a row.
-pub(super) fn pruned(plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
-    let pruned = plan.transform_up(|node| {
-        let nothing = match &node {
-            LogicalPlan::Filter(filter) => {
-                matches!(
-                    constant(&filter.predicate),
-                    Some(ScalarValue::Boolean(None | Some(false)) | ScalarValue::Null)
-                )
-            }
-            LogicalPlan::Limit(limit) => matches!(limit.get_fetch_type()?, FetchType::Literal(Some(0))),
-            _ => false,
-        };
-        if !nothing {
-            return Ok(Transformed::no(node));
+/// Whether a plan cannot have a row, whatever the data.
+pub(super) fn is_nothing(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let value = constant(&filter.predicate);
+            matches!(value, Some(ScalarValue::Boolean(None | Some(false)) | ScalarValue::Null))
         }
-        Ok(Transformed::yes(nothing_like(&node)))
-    });
-    pruned.map(|p| p.data).map_err(|e| refused(&e))
+        LogicalPlan::Limit(limit) => matches!(limit.get_fetch_type(), Ok(FetchType::Literal(Some(0)))),
+        _ => false,
+    }
 }
 
 /// A relation with the columns of a plan and no rows.

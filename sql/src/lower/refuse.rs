@@ -91,11 +91,12 @@ pub(super) fn not_a_group(reader: &Reader<'_>, expr: &Expr) -> Refusal {
         return refusal;
     }
     let sides: Vec<Side<'_>> = found.columns.iter().filter_map(|c| reader.side(c).ok()).collect();
-    if let [first, ..] = sides.as_slice() {
-        if sides.iter().all(|side| matches!(side.column.role, Role::Date { .. })) {
-            return Refusal::new(Code::Grid, format!("{} is grouped by its year, quarter or month", full_name(*first)))
-                .with_rewrite(format!("GROUP BY EXTRACT(YEAR FROM {})", first.column.name));
-        }
+    if let [first, ..] = sides.as_slice()
+        && sides.iter().all(|side| matches!(side.column.role, Role::Date { .. }))
+    {
+        let reason = format!("{} is grouped by its year, quarter or month", full_name(*first));
+        return Refusal::new(Code::Grid, reason)
+            .with_rewrite(format!("GROUP BY EXTRACT(YEAR FROM {})", first.column.name));
     }
     let on = columns(reader, &found);
     let (code, reason) = match found.functions.first() {
@@ -114,7 +115,10 @@ pub(super) fn not_in_aggregate(reader: &Reader<'_>, expr: &Expr) -> Refusal {
     let found = Findings::of(expr);
     forbidden_column(reader, expr, &found).unwrap_or_else(|| {
         let on = columns(reader, &found);
-        Refusal::new(Code::ExpressionInAggregate, format!("an aggregate computes with more than a column{on}"))
+        Refusal::new(
+            Code::ExpressionInAggregate,
+            format!("an aggregate computes with more than a column{on}"),
+        )
     })
 }
 
@@ -123,7 +127,8 @@ fn forbidden_column(reader: &Reader<'_>, expr: &Expr, found: &Findings) -> Optio
     let sides: Vec<Side<'_>> = found.columns.iter().filter_map(|c| reader.side(c).ok()).collect();
     let identifier = sides.iter().find(|s| matches!(s.column.role, Role::UnitId | Role::Identifier { .. }));
     if let Some(side) = identifier {
-        let matched = matches!(expr, Expr::Like(like) | Expr::SimilarTo(like) if key_operand(&like.expr).is_some());
+        let matched =
+            matches!(expr, Expr::Like(like) | Expr::SimilarTo(like) if key_operand(&like.expr).is_some());
         let code = if matched { Code::IdentifierFilter } else { Code::IdentifierInExpression };
         let role = side.column.role.name();
         return Some(Refusal::new(code, format!("{} is a column of role {role}", full_name(*side))));

@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
-use datafusion_common::{Column, JoinType, NullEquality, ScalarValue, TableReference};
-use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
+use caim_ontology::Models;
+use datafusion_common::{Column, DFSchema, JoinType, NullEquality, ScalarValue, TableReference};
+use datafusion_expr::logical_plan::EmptyRelation;
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit, try_cast};
 use datafusion_functions::core::expr_fn::{coalesce, nullif};
 use datafusion_functions::datetime::expr_fn::make_date;
 use datafusion_functions_aggregate::expr_fn::count;
 
 use super::groups::Output;
+use super::probes::nothing_like;
 use crate::canonical::Positions;
 use crate::catalogue::ReleasedSource;
 use crate::plan::refused;
-use crate::private_query::{DatePart, PrivateQuery};
+use crate::private_query::{Aggregate, DatePart, PrivateQuery};
 use crate::refusal::{Code, Refusal};
 use crate::released;
-use caim_ontology::Models;
 
 /// A question that will be asked, and where its parts went in canonical form.
 pub(super) struct Asked {
-    /// Its number: the remainder scans `released_{number}`.
-    pub(super) number: usize,
+    /// Its number: the remainder scans `released_{number}`. `None` when no row can meet its cohort, so that nobody need
+    /// be asked.
+    pub(super) number: Option<usize>,
     pub(super) positions: Positions,
     pub(super) query: PrivateQuery,
 }
@@ -38,7 +41,10 @@ pub(super) struct Release<'a> {
 
 impl Asked {
     fn table(&self) -> TableReference {
-        TableReference::bare(format!("released_{}", self.number))
+        TableReference::bare(match self.number {
+            Some(number) => format!("released_{number}"),
+            None => "nothing".to_owned(),
+        })
     }
 
     fn dim(&self, position: usize) -> Column {
@@ -53,7 +59,14 @@ impl Asked {
 
     fn scan(&self, models: &Models) -> Result<LogicalPlanBuilder, Refusal> {
         let schema = Arc::new(released::schema(&self.query, models)?);
-        LogicalPlanBuilder::scan(self.table(), Arc::new(ReleasedSource(schema)), None).map_err(|e| refused(&e))
+        if self.number.is_none() {
+            let schema =
+                DFSchema::try_from_qualified_schema(self.table(), &schema).map_err(|e| refused(&e))?;
+            let nothing = EmptyRelation { produce_one_row: false, schema: Arc::new(schema) };
+            return Ok(LogicalPlanBuilder::from(LogicalPlan::EmptyRelation(nothing)));
+        }
+        LogicalPlanBuilder::scan(self.table(), Arc::new(ReleasedSource(schema)), None)
+            .map_err(|e| refused(&e))
     }
 }
 
@@ -65,7 +78,12 @@ impl Release<'_> {
         let columns = outputs.iter().zip(like.schema().iter()).map(|(output, (qualifier, field))| {
             let value = self.value(output)?;
             let is = value.get_type(&schema).map_err(|e| refused(&e))?;
-            let value = if is == *field.data_type() { value } else { cast(value, field.data_type().clone()) };
+            let value = match output {
+                _ if is == *field.data_type() => value,
+                // A date that is too far away for a timestamp reads NULL.
+                Output::FirstDay { .. } => try_cast(value, field.data_type().clone()),
+                _ => cast(value, field.data_type().clone()),
+            };
             Ok(value.alias_qualified(qualifier.cloned(), field.name()))
         });
         let columns = columns.collect::<Result<Vec<_>, Refusal>>()?;
@@ -149,6 +167,33 @@ impl Release<'_> {
             }
         })
     }
+}
+
+/// What is known without asking: no row meets the cohort. Counts are 0 and all else is NULL in the one row of an
+/// ungrouped aggregate; a grouped one has no rows.
+pub(super) fn unasked(
+    outputs: &[Output],
+    measures: &[Aggregate],
+    like: &LogicalPlan,
+) -> Result<LogicalPlan, Refusal> {
+    let grouped = outputs.iter().any(|o| matches!(o, Output::Dim(_) | Output::FirstDay { .. }));
+    if grouped {
+        return Ok(nothing_like(like));
+    }
+    let columns = outputs.iter().zip(like.schema().iter()).map(|(output, (qualifier, field))| {
+        let zero = match output {
+            Output::Measure(position) => measures.get(*position).is_some_and(|of| match of {
+                Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => true,
+                Aggregate::Sum(_) | Aggregate::Avg(_) => false,
+            }),
+            Output::Codes(_) => true,
+            Output::CountOrNull(_) | Output::Constant(_) | Output::Dim(_) | Output::FirstDay { .. } => false,
+        };
+        let value = if zero { lit(0i64) } else { lit(ScalarValue::Null) };
+        cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name())
+    });
+    let one_row = LogicalPlanBuilder::empty(true).project(columns.collect::<Vec<_>>());
+    one_row.and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
 }
 
 fn codes_table(i: usize) -> TableReference {

@@ -12,7 +12,7 @@ use super::columns::key_operand;
 use super::condition::{Reader, Sense, operands};
 use super::joins;
 use super::refuse::outer_join;
-use super::scope::{Operand, Scope, own_column};
+use super::scope::{Operand, Scope, operand, own_column};
 use crate::catalogue::model_table;
 use crate::plan::refused;
 use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, TableRef};
@@ -88,12 +88,16 @@ impl<'a> Rows<'a> {
                 Code::Unsupported,
                 "an aggregate is joined with rows of patients",
             )
-            .with_rewrite("aggregate both sides, then join the results; to count patients that have rows, use EXISTS")),
+            .with_rewrite(
+                "aggregate both sides, then join the results; to count patients that have rows, use EXISTS",
+            )),
             LogicalPlan::Subquery(_)
             | LogicalPlan::Repartition(_)
             | LogicalPlan::Unnest(_)
             | LogicalPlan::Extension(_)
-            | LogicalPlan::RecursiveQuery(_) => refuse(Code::Unsupported, "this kind of subquery below an aggregate"),
+            | LogicalPlan::RecursiveQuery(_) => {
+                refuse(Code::Unsupported, "this kind of subquery below an aggregate")
+            }
             LogicalPlan::Statement(_)
             | LogicalPlan::Explain(_)
             | LogicalPlan::Analyze(_)
@@ -167,7 +171,9 @@ impl<'a> Rows<'a> {
     }
 
     fn groups(&mut self, aggregate: &Aggregate) -> Result<Scope, Refusal> {
-        if !aggregate.aggr_expr.is_empty() || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        if !aggregate.aggr_expr.is_empty()
+            || aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
+        {
             return Err(Refusal::new(Code::Unsupported, "a subquery that aggregates picks patients")
                 .with_rewrite("values per patient are not offered yet; use EXISTS with conditions on rows"));
         }
@@ -177,9 +183,12 @@ impl<'a> Rows<'a> {
     }
 
     fn filter(&mut self, filter: &Filter) -> Result<Scope, Refusal> {
-        let mut conditions: Vec<Expr> = operands(&filter.predicate, Operator::And).into_iter().cloned().collect();
+        let mut conditions: Vec<Expr> =
+            operands(&filter.predicate, Operator::And).into_iter().cloned().collect();
         let scope = match filter.input.as_ref() {
-            LogicalPlan::Join(join) if join.join_type == JoinType::Left => self.left_join(join, &mut conditions)?,
+            LogicalPlan::Join(join) if join.join_type == JoinType::Left => {
+                self.left_join(join, &mut conditions)?
+            }
             input => self.read(input)?,
         };
         conditions.iter().try_for_each(|condition| self.add(condition, &scope))?;
@@ -239,7 +248,9 @@ impl<'a> Rows<'a> {
         }
         let scope = left.beside(right, &join.schema);
         if let Some(filter) = &join.filter {
-            operands(filter, Operator::And).into_iter().try_for_each(|condition| self.add(condition, &scope))?;
+            operands(filter, Operator::And)
+                .into_iter()
+                .try_for_each(|condition| self.add(condition, &scope))?;
         }
         Ok(scope)
     }
@@ -247,18 +258,19 @@ impl<'a> Rows<'a> {
     /// A join to the different values of one key, `JOIN (SELECT DISTINCT patient_id ...)`: it adds no rows, so that it
     /// asks only whether rows exist.
     fn distinct_join(&mut self, join: &Join) -> Result<Option<Scope>, Refusal> {
-        let ([(l, r)], None) = (join.on.as_slice(), &join.filter) else { return Ok(None) };
+        let Some((left_key, right_key)) = only_equality(join) else { return Ok(None) };
         let (kept, kept_key, distinct) = if is_one_distinct_column(&join.right) {
-            (&join.left, l, &join.right)
+            (&join.left, left_key, &join.right)
         } else if is_one_distinct_column(&join.left) {
-            (&join.right, r, &join.left)
+            (&join.right, right_key, &join.left)
         } else {
             return Ok(None);
         };
         let scope = self.read(kept)?;
-        let exists = self.rows_exist(join, &scope, distinct)?;
+        let (inner, _) = self.asked(join, &scope, distinct)?;
+        let exists = inner.finish_exists()?;
         self.cohort.push(BoolTree::Is(Atom::Exists(Box::new(exists))));
-        let key = self.substitute(&scope, kept_key)?;
+        let key = self.substitute(&scope, &kept_key)?;
         let other = Scope { schema: Arc::clone(distinct.schema()), bound: vec![Ok(key)] };
         let (left, right) = if Arc::ptr_eq(kept, &join.left) { (scope, other) } else { (other, scope) };
         Ok(Some(left.beside(right, &join.schema)))
@@ -268,58 +280,84 @@ impl<'a> Rows<'a> {
         &mut self,
         join: &Join,
         kept: &LogicalPlan,
-        asked: &LogicalPlan,
+        asked: &Arc<LogicalPlan>,
         sense: Sense,
     ) -> Result<Scope, Refusal> {
         let scope = self.read(kept)?;
-        let exists = BoolTree::Is(Atom::Exists(Box::new(self.rows_exist(join, &scope, asked)?)));
+        let (inner, _) = self.asked(join, &scope, asked)?;
+        let exists = BoolTree::Is(Atom::Exists(Box::new(inner.finish_exists()?)));
         self.cohort.push(sense.of(exists));
         Ok(scope.renamed(&join.schema))
     }
 
-    /// Whether the side of a join that is only asked has rows for a row of the side that is kept.
-    fn rows_exist(&self, join: &Join, kept: &Scope, asked: &LogicalPlan) -> Result<Exists, Refusal> {
+    /// The side of a join of which only is asked whether it has rows for a row of the side that is kept.
+    fn asked<'b>(
+        &'b self,
+        join: &Join,
+        kept: &'b Scope,
+        asked: &Arc<LogicalPlan>,
+    ) -> Result<(Rows<'b>, Scope), Refusal> {
         let mut inner = Rows::existing(self.models, Outer { scope: kept, tables: &self.tables });
         let own = inner.read(asked)?;
         let outside = kept.all_outer();
-        let (left, right, schema) = if asked.schema() == join.right.schema() {
-            (&outside, &own, both(&join.left, &join.right)?)
-        } else {
-            (&own, &outside, both(&join.left, &join.right)?)
-        };
+        let (left, right) = if Arc::ptr_eq(asked, &join.right) { (&outside, &own) } else { (&own, &outside) };
         for (l, r) in &join.on {
             let (l, r) = (left.substitute(l, None)?, right.substitute(r, None)?);
             inner.add_substituted(&l.eq(r), &own)?;
         }
         if let Some(filter) = &join.filter {
-            let beside = left.clone().beside(right.clone(), &schema);
-            let conditions = operands(filter, Operator::And).into_iter();
-            conditions.map(|c| beside.substitute(c, None)).try_for_each(|c| inner.add_substituted(&c?, &beside))?;
+            let beside = left.clone().beside(right.clone(), &both(&join.left, &join.right)?);
+            for condition in operands(filter, Operator::And) {
+                inner.add_substituted(&beside.substitute(condition, None)?, &beside)?;
+            }
         }
-        inner.finish_exists()
+        Ok((inner, own))
     }
 
     /// `LEFT JOIN ... WHERE right.key IS NULL`: rows without a partner. Any other left join is refused.
     fn left_join(&mut self, join: &Join, conditions: &mut Vec<Expr>) -> Result<Scope, Refusal> {
-        let is_missing = |condition: &Expr| match condition {
-            Expr::IsNull(inner) => join.on.iter().any(|(_, right)| {
-                let (Expr::Column(wanted), Expr::Column(key)) = (inner.as_ref(), right) else { return false };
-                join.right.schema().maybe_index_of_column(wanted).is_some()
-                    && join.right.schema().maybe_index_of_column(wanted) == join.right.schema().maybe_index_of_column(key)
-            }),
-            _ => false,
-        };
-        let missing = conditions.iter().position(is_missing).ok_or_else(|| outer_join(JoinType::Left))?;
-        conditions.remove(missing);
         let scope = match join.left.as_ref() {
-            LogicalPlan::Join(inner) if inner.join_type == JoinType::Left => self.left_join(inner, conditions)?,
+            LogicalPlan::Join(inner) if inner.join_type == JoinType::Left => {
+                self.left_join(inner, conditions)?
+            }
             left => self.read(left)?,
         };
-        let exists = BoolTree::Is(Atom::Exists(Box::new(self.rows_exist(join, &scope, &join.right)?)));
+        let (inner, own) = self.asked(join, &scope, &join.right)?;
+        let missing = conditions.iter().position(|condition| inner.says_missing(condition, &own));
+        let exists = inner.finish_exists();
+        conditions.remove(missing.ok_or_else(|| outer_join(JoinType::Left))?);
+        let exists = BoolTree::Is(Atom::Exists(Box::new(exists?)));
         self.cohort.push(Sense::Fails.of(exists));
         let absent = join.right.schema().fields().iter().map(|_| Err(outer_join(JoinType::Left))).collect();
         let right = Scope { schema: Arc::clone(join.right.schema()), bound: absent };
         Ok(scope.beside(right, &join.schema))
+    }
+
+    /// Whether a condition asks that a key by which these rows are tied to the outer row is NULL: a row that is there
+    /// always has it.
+    fn says_missing(&self, condition: &Expr, own: &Scope) -> bool {
+        let Expr::IsNull(inner) = condition else { return false };
+        let Expr::Column(column) = inner.as_ref() else { return false };
+        let bound = own.schema.maybe_index_of_column(column).and_then(|i| own.bound.get(i));
+        match bound.and_then(|b| operand(b.as_ref().ok()?)) {
+            Some(Operand::Own(key)) => self.links.iter().any(|(_, linked)| *linked == key),
+            Some(Operand::Outer(_)) | None => false,
+        }
+    }
+}
+
+/// Both sides of a join's condition, where that is one equality.
+fn only_equality(join: &Join) -> Option<(Expr, Expr)> {
+    match (join.on.as_slice(), &join.filter) {
+        ([(left, right)], None) => Some((left.clone(), right.clone())),
+        ([], Some(Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }))) => {
+            let of_left = |expr: &Expr| {
+                expr.column_refs().iter().all(|c| join.left.schema().maybe_index_of_column(c).is_some())
+            };
+            let (left, right) = (left.as_ref().clone(), right.as_ref().clone());
+            Some(if of_left(&left) { (left, right) } else { (right, left) })
+        }
+        _ => None,
     }
 }
 
@@ -334,7 +372,9 @@ fn is_one_distinct_column(plan: &LogicalPlan) -> bool {
         LogicalPlan::SubqueryAlias(alias) => is_one_distinct_column(&alias.input),
         LogicalPlan::Projection(projection) => {
             let plain = matches!(projection.expr.as_slice(), [Expr::Column(_) | Expr::Alias(_)]);
-            plain && matches!(projection.input.as_ref(), LogicalPlan::Aggregate(_)) && is_one_distinct_column(&projection.input)
+            plain
+                && matches!(projection.input.as_ref(), LogicalPlan::Aggregate(_))
+                && is_one_distinct_column(&projection.input)
         }
         LogicalPlan::Distinct(Distinct::All(input)) => input.schema().fields().len() == 1,
         LogicalPlan::Aggregate(aggregate) => {

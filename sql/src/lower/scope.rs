@@ -65,14 +65,15 @@ impl Scope {
         self.check_size(expr)?;
         let replace = |node: Expr| match node {
             Expr::Column(column) => self.get(&column).map(Transformed::yes),
-            Expr::OuterReferenceColumn(_, column) => {
-                outer.ok_or_else(|| too_far(&column)).and_then(|outer| outer.as_outer(&column)).map(Transformed::yes)
-            }
+            Expr::OuterReferenceColumn(_, column) => outer
+                .ok_or_else(|| too_far(&column))
+                .and_then(|outer| outer.as_outer(&column))
+                .map(Transformed::yes),
             other => Ok(Transformed::no(other)),
         };
-        let substituted = expr
-            .clone()
-            .transform_up(|node| replace(node).map_err(|refusal| DataFusionError::External(Box::new(refusal))));
+        let substituted = expr.clone().transform_up(|node| {
+            replace(node).map_err(|refusal| DataFusionError::External(Box::new(refusal)))
+        });
         substituted.map(|t| t.data).map_err(|e| refused(&e))
     }
 

@@ -11,8 +11,8 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::Settings;
 use super::groups::{Output, Question};
-use super::probes::nothing_like;
-use super::release::{Asked, Release};
+use super::probes::{is_nothing, nothing_like};
+use super::release::{self, Asked, Release};
 use super::rows::Rows;
 use super::scope::{Operand, Scope, operand};
 use crate::canonical::{arranged, is_never};
@@ -47,8 +47,11 @@ type Cohort = (JoinTree, BoolTree);
 impl Split<'_> {
     fn remainder(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
         match plan {
-            LogicalPlan::Aggregate(aggregate) if shows_rows(&aggregate.input) => self.aggregate(plan, aggregate),
-            LogicalPlan::Distinct(Distinct::All(input)) if shows_rows(input) => self.distinct(plan, input),
+            nothing if is_nothing(nothing) => Ok(nothing_like(nothing)),
+            LogicalPlan::Aggregate(aggregate) if reads_rows(&aggregate.input) => {
+                self.aggregate(plan, aggregate)
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) if reads_rows(input) => self.distinct(plan, input),
             shown if shows_rows(shown) => Err(self.rows_asked(shown)),
             LogicalPlan::TableScan(scan) => public_scan(scan),
             LogicalPlan::Projection(_)
@@ -74,13 +77,16 @@ impl Split<'_> {
             | LogicalPlan::Dml(_)
             | LogicalPlan::Ddl(_)
             | LogicalPlan::Copy(_)
-            | LogicalPlan::DescribeTable(_) => Err(Refusal::new(Code::Statement, "only queries are answered")),
+            | LogicalPlan::DescribeTable(_) => {
+                Err(Refusal::new(Code::Statement, "only queries are answered"))
+            }
         }
     }
 
     /// The same node over split inputs, with split subqueries in its expressions.
     fn rebuilt(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
-        let inputs = plan.inputs().into_iter().map(|input| self.remainder(input)).collect::<Result<Vec<_>, _>>()?;
+        let inputs =
+            plan.inputs().into_iter().map(|input| self.remainder(input)).collect::<Result<Vec<_>, _>>()?;
         let expressions = plan.expressions().into_iter().map(|e| self.expression(e));
         let expressions = expressions.collect::<Result<Vec<_>, _>>()?;
         plan.with_new_exprs(expressions, inputs).map_err(|e| refused(&e))
@@ -117,8 +123,11 @@ impl Split<'_> {
     /// An aggregate at the gate.
     fn aggregate(&mut self, plan: &LogicalPlan, aggregate: &Aggregate) -> Result<LogicalPlan, Refusal> {
         if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Err(Refusal::new(Code::Unsupported, "GROUPING SETS, ROLLUP and CUBE over rows of patients")
-                .with_rewrite("ask each grouping by itself, and put them together with UNION ALL"));
+            return Err(Refusal::new(
+                Code::Unsupported,
+                "GROUPING SETS, ROLLUP and CUBE over rows of patients",
+            )
+            .with_rewrite("ask each grouping by itself, and put them together with UNION ALL"));
         }
         let mut rows = Rows::counted(self.models);
         let scope = rows.read(&aggregate.input)?;
@@ -136,7 +145,7 @@ impl Split<'_> {
             outputs.push(question.aggregate(&reader, &rows.substitute(&scope, measure)?)?);
         }
         let cohort = rows.finish()?;
-        self.answered(plan, &aggregate.input, cohort, question, &outputs)
+        self.answered(plan, cohort, question, &outputs)
     }
 
     /// `SELECT DISTINCT` at the gate: its cells.
@@ -145,20 +154,20 @@ impl Split<'_> {
         let scope = rows.read(input)?;
         let mut question = Question::default();
         let reader = rows.reader(&scope);
-        let group = |bound: &Result<Expr, Refusal>| question.group(&reader, bound.as_ref().map_err(Clone::clone)?);
+        let group =
+            |bound: &Result<Expr, Refusal>| question.group(&reader, bound.as_ref().map_err(Clone::clone)?);
         let outputs = scope.bound.iter().map(group).collect::<Result<Vec<_>, _>>()?;
         if question.dims.is_empty() {
             return Err(Refusal::new(Code::Unsupported, "DISTINCT of constants over rows of patients"));
         }
         let cohort = rows.finish()?;
-        self.answered(plan, input, cohort, question, &outputs)
+        self.answered(plan, cohort, question, &outputs)
     }
 
     /// Asks what an aggregate needs and puts a plan with its columns in its place.
     fn answered(
         &mut self,
         plan: &LogicalPlan,
-        input: &LogicalPlan,
         (from, cohort): Cohort,
         question: Question,
         outputs: &[Output],
@@ -168,6 +177,7 @@ impl Split<'_> {
         let filtered = codes.iter().any(|(_, filter)| !filter.is_always());
         let needs_main = !measures.is_empty() || codes.is_empty() || (filtered && count > 0);
         let base = self.query(from, cohort);
+        let measured: Vec<Measured> = measures.iter().map(|m| m.of.clone()).collect();
         let mut hidden = Vec::with_capacity(codes.len());
         for (code, filter) in codes {
             let cohort = BoolTree::And(vec![base.cohort.clone(), filter]);
@@ -177,11 +187,11 @@ impl Split<'_> {
         let main = needs_main.then_some(PrivateQuery { dims, measures, ..base });
         let main = main.map(|query| self.ask(query)).transpose()?;
         let hidden = hidden.into_iter().map(|query| self.ask(query)).collect::<Result<Vec<_>, _>>()?;
-        if main.iter().chain(&hidden).any(|asked| is_never(&asked.query.cohort)) {
-            return plan.with_new_exprs(plan.expressions(), vec![nothing_like(input)]).map_err(|e| refused(&e));
+        if main.as_ref().is_some_and(|asked| is_never(&asked.query.cohort)) {
+            return release::unasked(outputs, &measured, plan);
         }
         let number = |mut asked: Asked| {
-            asked.number = self.number(&asked.query);
+            asked.number = (!is_never(&asked.query.cohort)).then(|| self.number(&asked.query));
             asked
         };
         let mut numbered: Vec<Asked> = main.into_iter().chain(hidden).map(number).collect();
@@ -208,7 +218,7 @@ impl Split<'_> {
         validate_parts(&query, self.models)?;
         let (query, positions) = arranged(query);
         validate(&query, self.models)?;
-        Ok(Asked { number: 0, positions, query })
+        Ok(Asked { number: None, positions, query })
     }
 
     /// The number of a question; equal questions are asked once.
@@ -272,8 +282,16 @@ fn selects_all(plan: &LogicalPlan) -> bool {
     }
 }
 
-/// Whether rows of a model's table would show above this plan: no aggregate stands in between.
+/// Whether rows of a model's table would show above this plan.
 fn shows_rows(plan: &LogicalPlan) -> bool {
+    reads_rows(plan) && !is_nothing(plan) && {
+        let inputs = plan.inputs();
+        inputs.is_empty() || inputs.into_iter().any(shows_rows)
+    }
+}
+
+/// Whether a plan reads a model's table without an aggregate in between.
+fn reads_rows(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(Distinct::All(_)) => false,
         LogicalPlan::TableScan(scan) => model_table(scan).is_some(),
@@ -299,7 +317,7 @@ fn shows_rows(plan: &LogicalPlan) -> bool {
         | LogicalPlan::Copy(_)
         | LogicalPlan::DescribeTable(_)
         | LogicalPlan::Unnest(_)
-        | LogicalPlan::RecursiveQuery(_) => plan.inputs().into_iter().any(shows_rows),
+        | LogicalPlan::RecursiveQuery(_) => plan.inputs().into_iter().any(reads_rows),
     }
 }
 

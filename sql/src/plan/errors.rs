@@ -28,9 +28,17 @@ pub(crate) fn refused(error: &DataFusionError) -> Refusal {
         | DataFusionError::Configuration(reason)
         | DataFusionError::Execution(reason)
         | DataFusionError::Substrait(reason)
-        | DataFusionError::Ffi(reason) => Refusal::new(Code::Invalid, shortened(reason)),
-        other => Refusal::new(Code::Invalid, shortened(&other.strip_backtrace())),
+        | DataFusionError::Ffi(reason) => Refusal::new(Code::Invalid, innermost(reason)),
+        other => Refusal::new(Code::Invalid, innermost(&other.strip_backtrace())),
     }
+}
+
+/// The planner wraps its reasons in each other: the last one says what is wrong.
+fn innermost(reason: &str) -> String {
+    let last = reason.rsplit("Error during planning: ").next().unwrap_or(reason);
+    let says = last.split(". This issue was likely caused").next().unwrap_or(last);
+    let says = says.split(" No function matches").next().unwrap_or(says);
+    shortened(says.trim_start_matches("Internal error: ").trim_end_matches('.'))
 }
 
 fn schema(error: &SchemaError) -> Refusal {
@@ -43,7 +51,8 @@ fn schema(error: &SchemaError) -> Refusal {
             Refusal::new(Code::Invalid, format!("{} is ambiguous", shortened(field.name())))
                 .with_rewrite("name the table before the column: t.column")
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
             Refusal::new(Code::Invalid, format!("{} is there twice", shortened(name)))
                 .with_rewrite("give one of them another name with AS")
         }

@@ -1,0 +1,143 @@
+//! Names, parameters and refusals of the planner.
+
+use datafusion_common::ScalarValue;
+use datafusion_common::arrow::datatypes::DataType;
+
+use crate::canonical::to_sql;
+use crate::fixture::{bundled, catalogue, lowered, on_large_stack, planned, world};
+use crate::lower::{Settings, lower};
+use crate::refusal::Code;
+
+#[test]
+fn a_column_is_found_in_any_spelling() {
+    on_large_stack(|| {
+        let models = bundled();
+        let catalogue = catalogue(&models);
+        let mut asked = Vec::new();
+        for name in ["modality", "Modality", "MODALITY", "\"Modality\"", "\"modality\"", "S.\"MODALITY\""] {
+            let sql = format!("SELECT {name}, count(DISTINCT PatientID) FROM DICOM.Series s GROUP BY {name}");
+            let lowered = lowered(&sql, &catalogue).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+            asked.push(lowered.queries);
+        }
+        asked.dedup();
+        assert_eq!(asked.len(), 1);
+        let sql = "SELECT * FROM caim.dicom.study LIMIT 0";
+        assert_eq!(planned(sql, &catalogue).unwrap().output.get(1).map(String::as_str), Some("PatientID"));
+    });
+}
+
+#[test]
+fn a_table_without_schema_is_the_only_one_of_its_name() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&bundled());
+        assert!(lowered("SELECT count(*) FROM series", &catalogue).is_ok());
+        assert!(lowered("SELECT * FROM node", &catalogue).is_ok());
+        for (sql, named) in [
+            ("SELECT 1 FROM serie", "dicom.series"),
+            ("SELECT 1 FROM dicom.serie", "dicom.series"),
+            ("SELECT 1 FROM dicm.series", "dicom.series"),
+            ("SELECT 1 FROM other.dicom.series", "dicom.series"),
+            ("SELECT Modalit FROM series", "modality"),
+            ("SELECT cout(1)", "count"),
+        ] {
+            let refusal = planned(sql, &catalogue).unwrap_err();
+            assert_eq!(refusal.code, Code::UnknownName, "{sql}");
+            assert!(refusal.rewrite.contains(named), "{sql}: {refusal}");
+        }
+    });
+}
+
+#[test]
+fn an_unknown_name_never_fills_a_status_message() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&bundled());
+        let long = "x".repeat(60_000);
+        for sql in [
+            format!("SELECT {long} FROM omop.person"),
+            format!("SELECT 1 FROM {long}"),
+            format!("SELECT {long}(1)"),
+            format!("SELECT 1 FROM omop.person p JOIN omop.measurement m USING (person_id) WHERE {long} = 1"),
+        ] {
+            let text = planned(&sql, &catalogue).unwrap_err().to_string();
+            assert!(text.len() <= 2048, "{} bytes", text.len());
+        }
+    });
+}
+
+#[test]
+fn what_makes_no_sense_is_invalid_and_what_is_not_offered_is_unsupported() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&world());
+        for (sql, code) in [
+            ("SELECT sum(sex) FROM patient", Code::Invalid),
+            ("SELECT sex, count(*) FROM patient", Code::Invalid),
+            ("SELECT patient_id FROM patient p, condition c", Code::Invalid),
+            ("SELECT count(*) FROM patient WHERE sum(1) > 2", Code::Invalid),
+            ("SELECT a.x FROM (SELECT 1 AS x, 2 AS x) a", Code::Invalid),
+            ("SELECT 1 UNION ALL SELECT 1, 2", Code::Invalid),
+            ("SELECT * FROM patient PIVOT (count(*) FOR sex IN ('f'))", Code::Unsupported),
+            ("SELECT count(*) FROM range(5)", Code::Unsupported),
+            ("SELECT current_timestamp", Code::VolatileFunction),
+            ("SELECT arrow_typeof(1)", Code::FunctionNotAllowed),
+        ] {
+            let refusal = planned(sql, &catalogue).expect_err(sql);
+            assert_eq!(refusal.code, code, "{sql}: {refusal}");
+        }
+    });
+}
+
+#[test]
+fn parameters_have_the_types_of_what_they_are_compared_with_and_take_values_by_position() {
+    on_large_stack(|| {
+        let models = world();
+        let catalogue = catalogue(&models);
+        let sql =
+            "SELECT count(*) FROM patient WHERE sex = ? AND birth_year BETWEEN ? AND ? AND weight_kg < ?";
+        let planned = planned(sql, &catalogue).unwrap();
+        let parameters = planned.parameters();
+        let types: Vec<_> =
+            parameters.fields().iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
+        assert_eq!(
+            types,
+            [
+                ("$1", DataType::Utf8),
+                ("$2", DataType::Int64),
+                ("$3", DataType::Int64),
+                ("$4", DataType::Float64)
+            ]
+        );
+        let unbound = lower(&planned, &catalogue, &Settings::default()).unwrap_err();
+        assert_eq!(unbound.code, Code::Invalid);
+        let values = vec![
+            ScalarValue::from("f"),
+            ScalarValue::Int32(Some(1950)),
+            ScalarValue::Int64(Some(1960)),
+            ScalarValue::Int64(Some(70)),
+        ];
+        let bound = planned.bind(values).unwrap();
+        assert!(bound.parameters().fields().is_empty());
+        let lowered = lower(&bound, &catalogue, &Settings::default()).unwrap();
+        assert_eq!(
+            to_sql(&lowered.queries[0], &models),
+            "SELECT count(*) FROM world.patient AS t0 WHERE t0.sex IN ('f') AND (t0.birth_year >= 1950 AND \
+             t0.birth_year < 1961) AND (t0.weight_kg < 70.0)"
+        );
+    });
+}
+
+#[test]
+fn parameters_that_do_not_fit_are_refused() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&world());
+        let two =
+            planned("SELECT count(*) FROM patient WHERE sex = $1 OR birth_year = $2", &catalogue).unwrap();
+        let text = || ScalarValue::from("x");
+        for values in [vec![], vec![text()], vec![text(), text()], vec![text(), text(), text()]] {
+            assert_eq!(two.bind(values).unwrap_err().code, Code::Invalid);
+        }
+        for sql in ["SELECT ?", "SELECT count(*) FROM patient WHERE sex = $2", "SELECT $60000"] {
+            assert_eq!(planned(sql, &catalogue).unwrap_err().code, Code::Invalid, "{sql}");
+        }
+        assert!(planned("SELECT CAST(? AS BIGINT) + 1", &catalogue).is_ok());
+    });
+}

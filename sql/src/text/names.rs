@@ -29,7 +29,11 @@ impl Names {
     }
 
     /// One name a column. `planned` are the planner's names; `standard` knows the models' spelling.
-    pub(crate) fn resolve(&self, planned: &[String], standard: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    pub(crate) fn resolve(
+        &self,
+        planned: &[String],
+        standard: impl Fn(&str) -> Option<String>,
+    ) -> Vec<String> {
         let spell = |name: &String| {
             self.spelled.get(name).cloned().or_else(|| standard(name)).unwrap_or_else(|| name.clone())
         };

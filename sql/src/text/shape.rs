@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    GroupByExpr, OrderBy, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, Statement,
-    TableFactor, Visit, Visitor, WildcardAdditionalOptions,
+    GroupByExpr, OrderBy, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    Statement, TableFactor, Visit, Visitor, WildcardAdditionalOptions,
 };
 
 use crate::refusal::{Code, Refusal};
@@ -55,7 +55,10 @@ impl Visitor for Shape {
         } = query;
         absent(&[
             (with.as_ref().is_some_and(|w| w.recursive), "WITH RECURSIVE"),
-            (with.iter().flat_map(|w| &w.cte_tables).any(|cte| cte.from.is_some()), "FROM after a common table"),
+            (
+                with.iter().flat_map(|w| &w.cte_tables).any(|cte| cte.from.is_some()),
+                "FROM after a common table",
+            ),
             (order_by.as_ref().is_some_and(|o| o.interpolate.is_some() || fills(o)), "WITH FILL"),
             (fetch.is_some(), "FETCH FIRST (write LIMIT)"),
             (!locks.is_empty(), "FOR UPDATE"),

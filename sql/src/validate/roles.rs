@@ -27,7 +27,10 @@ pub(crate) fn full_name(side: Side<'_>) -> String {
 }
 
 fn refuse<T>(side: Side<'_>, code: Code, rest: &str) -> Result<T, Refusal> {
-    Err(Refusal::new(code, format!("{} is a column of role {}{rest}", full_name(side), side.column.role.name())))
+    Err(Refusal::new(
+        code,
+        format!("{} is a column of role {}{rest}", full_name(side), side.column.role.name()),
+    ))
 }
 
 /// How a column may be compared with values.
@@ -80,15 +83,21 @@ fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> {
             | ColumnType::Timestamp,
         ) => false,
     };
-    if fits { Ok(()) } else { Err(Refusal::new(Code::Malformed, format!("a value of {} has another type", full_name(side)))) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::Malformed, format!("a value of {} has another type", full_name(side))))
+    }
 }
 
 pub(super) fn is_null(side: Side<'_>) -> Result<(), Refusal> {
     match &side.column.role {
         Role::Hidden => refuse(side, Code::ColumnNotAllowed, ": it cannot be asked"),
-        Role::UnitId | Role::Identifier { .. } | Role::Dimension { .. } | Role::Measure { .. } | Role::Date { .. } => {
-            Ok(())
-        }
+        Role::UnitId
+        | Role::Identifier { .. }
+        | Role::Dimension { .. }
+        | Role::Measure { .. }
+        | Role::Date { .. } => Ok(()),
     }
 }
 
@@ -142,21 +151,32 @@ pub(crate) fn off_grid_date(side: Side<'_>, days: i32, grid: Grid) -> Result<(),
     };
     let (before, after) = (day.floor(grid), day.next(grid));
     let (name, column) = (full_name(side), &side.column.name);
-    Err(Refusal::new(Code::Grid, format!("{name} is compared with {step}, {day} is none")).with_rewrite(format!(
-        "use {column} >= DATE '{before}' or {column} < DATE '{after}'"
-    )))
+    let reason = format!("{name} is compared with {step}: a range may not begin or end at {day}");
+    Err(Refusal::new(Code::Grid, reason)
+        .with_rewrite(format!("use {column} >= DATE '{before}' or {column} < DATE '{after}'")))
 }
 
 /// Says no to a number off the grid, naming its neighbours on it.
 pub(crate) fn off_grid_number(side: Side<'_>, value: f64, bounds: Bounds) -> Result<(), Refusal> {
     const FUZZ: f64 = 1e-9;
+    // Beyond this not every integer is a double: the number would not be read back as it was written.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.abs() > EXACT {
+        let reason = format!("{} is compared with {value:e}, far beyond its public bounds", full_name(side));
+        return Err(Refusal::new(Code::Grid, reason)
+            .with_rewrite(format!("its values lie between {} and {}", bounds.lo, bounds.hi)));
+    }
     let steps = value / bounds.grid;
     if (steps - steps.round()).abs() <= FUZZ * steps.abs().max(1.0) {
         return Ok(());
     }
-    let (before, after) = (steps.floor() * bounds.grid, steps.ceil() * bounds.grid);
+    // Rounded for reading: 3 x 0.1 is 0.3.
+    let point = |steps: f64| (steps * bounds.grid * 1e9).round() / 1e9;
+    let (before, after) = (point(steps.floor()), point(steps.ceil()));
     let (name, column, grid) = (full_name(side), &side.column.name, bounds.grid);
-    Err(Refusal::new(Code::Grid, format!("{name} is compared with multiples of {grid}, {value} is none"))
+    let reason =
+        format!("{name} is compared with multiples of {grid}: a range may not begin or end at {value}");
+    Err(Refusal::new(Code::Grid, reason)
         .with_rewrite(format!("use {column} >= {before} or {column} < {after}")))
 }
 
@@ -167,21 +187,21 @@ pub(super) fn dim(dim: &Dim, tables: &Tables<'_>) -> Result<(), Refusal> {
             match &side.column.role {
                 Role::Dimension { .. } => Ok(()),
                 Role::UnitId | Role::Identifier { .. } => refuse(side, Code::IdentifierGrouped, ""),
-                Role::Date { .. } => refuse(side, Code::Grid, ": its year, quarter or month may be grouped").map_err(
-                    |refusal: Refusal| {
+                Role::Date { .. } => refuse(side, Code::Grid, ": its year, quarter or month may be grouped")
+                    .map_err(|refusal: Refusal| {
                         refusal.with_rewrite(format!("GROUP BY EXTRACT(YEAR FROM {})", side.column.name))
-                    },
-                ),
-                Role::Measure { .. } => refuse(side, Code::ColumnNotAllowed, ": it is summed and averaged, not grouped"),
+                    }),
+                Role::Measure { .. } => {
+                    refuse(side, Code::ColumnNotAllowed, ": it is summed and averaged, not grouped")
+                }
                 Role::Hidden => refuse(side, Code::ColumnNotAllowed, ": it cannot be asked"),
             }
         }
         Dim::DatePart { part, column } => {
             let side = tables.named(column)?;
             match (&side.column.role, part) {
-                (Role::Date { grid: Grid::Day | Grid::Month }, _) | (Role::Date { grid: Grid::Year }, DatePart::Year) => {
-                    Ok(())
-                }
+                (Role::Date { grid: Grid::Day | Grid::Month }, _)
+                | (Role::Date { grid: Grid::Year }, DatePart::Year) => Ok(()),
                 (Role::Date { grid: Grid::Year }, DatePart::Quarter | DatePart::Month) => {
                     refuse(side, Code::Grid, ": only its year may be grouped")
                 }
@@ -204,7 +224,9 @@ pub(super) fn measure(of: &Aggregate, tables: &Tables<'_>) -> Result<(), Refusal
                 Role::Identifier { one_patient: false } => {
                     refuse(side, Code::AggregateNotAllowed, " that patients share: it has no bound a patient")
                 }
-                Role::UnitId => Err(Refusal::new(Code::Malformed, "patients are counted by a measure of their own")),
+                Role::UnitId => {
+                    Err(Refusal::new(Code::Malformed, "patients are counted by a measure of their own"))
+                }
                 Role::Dimension { .. } | Role::Measure { .. } | Role::Date { .. } | Role::Hidden => {
                     refuse(side, Code::ColumnNotAllowed, ": its values cannot be counted distinct")
                 }

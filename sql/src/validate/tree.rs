@@ -36,7 +36,8 @@ impl<'a> Tables<'a> {
     pub(crate) fn unchecked(from: &JoinTree, models: &'a Models) -> Result<Self, Refusal> {
         let find = |name: &TableRef| {
             let table = models.table(&name.schema, &name.table);
-            let table = table.map_err(|e| Refusal::new(Code::Malformed, crate::text::shortened(&e.to_string())))?;
+            let table =
+                table.map_err(|e| Refusal::new(Code::Malformed, crate::text::shortened(&e.to_string())))?;
             let schema = models.model(&name.schema).map_or("", |m| m.schema.as_str());
             Ok((schema, table))
         };
@@ -118,7 +119,9 @@ impl<'a> Tables<'a> {
     fn check_edge(&self, edge: &Edge) -> Result<(), Refusal> {
         match &edge.on {
             JoinKey::Patient if self.is_patient(edge.left) && self.is_patient(edge.right) => Ok(()),
-            JoinKey::Patient => Err(Refusal::new(Code::JoinNotInGraph, "a public table has no patient to join on")),
+            JoinKey::Patient => {
+                Err(Refusal::new(Code::JoinNotInGraph, "a public table has no patient to join on"))
+            }
             JoinKey::Columns { left, right } => {
                 let left = self.side(&ColumnRef { table: edge.left, column: left.clone() })?;
                 let right = self.side(&ColumnRef { table: edge.right, column: right.clone() })?;
@@ -139,7 +142,11 @@ pub(super) fn link(link: &Link, outer: &Tables<'_>, inner: &Tables<'_>) -> Resul
     let Link::Columns { outer: theirs, inner: own } = link else { return Ok(()) };
     let (left, right) = (outer.side(theirs)?, inner.side(own)?);
     let patients = left.table.kind == TableKind::Patient && right.table.kind == TableKind::Patient;
-    if patients && declared(left, right) == Some(Declared::Key) { Ok(()) } else { Err(undeclared(left, right)) }
+    if patients && declared(left, right) == Some(Declared::Key) {
+        Ok(())
+    } else {
+        Err(undeclared(left, right))
+    }
 }
 
 pub(crate) fn undeclared(left: Side<'_>, right: Side<'_>) -> Refusal {
@@ -175,7 +182,8 @@ fn may_join(side: Side<'_>, other: TableKind) -> bool {
         (TableKind::Patient, TableKind::Patient) => {
             matches!(side.column.role, Role::Identifier { one_patient: true })
         }
-        (TableKind::Patient | TableKind::Public, TableKind::Public) | (TableKind::Public, TableKind::Patient) => {
+        (TableKind::Patient | TableKind::Public, TableKind::Public)
+        | (TableKind::Public, TableKind::Patient) => {
             matches!(side.column.role, Role::Dimension { .. })
         }
         (TableKind::Hidden, _) | (_, TableKind::Hidden) => false,

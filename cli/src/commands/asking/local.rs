@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use caim_engine::{Answer, Asker, Hub, LocalChannel, NodeChannel, NodeId, Nodes};
 use caim_ontology::Models;
+use caim_sql::Refusal;
 use caim_sql::lower::Settings;
-use caim_sql::{Code, Refusal};
 
 use super::Whom;
 use crate::config::{NodeConfig, Overrides};
@@ -64,19 +64,10 @@ impl Local {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
-        let wrong = || Refusal::new(Code::Setting, format!("{key} cannot be {value}"));
         match key {
             "caim.project" => self.asker.project = value.to_owned(),
             "caim.purpose" => self.asker.purpose = value.to_owned(),
-            "caim.noise_sd" => {
-                let milli = value.parse::<f64>().map_err(|_| wrong())? * 1_000.0;
-                // What is out of range becomes 0 or the largest number, and the node refuses those by its own rule.
-                self.settings.noise_sd_milli = Some(milli.round() as u32);
-            }
-            "caim.max_rows_per_patient" => {
-                self.settings.max_rows_per_patient = Some(value.parse().map_err(|_| wrong())?);
-            }
-            _ => return Err(wrong()),
+            _ => self.settings.set(key, value)?,
         }
         Ok(())
     }
