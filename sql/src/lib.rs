@@ -8,6 +8,28 @@
 //! [`refusal`] every reason to say no.
 //!
 //! The crate does no IO, runs nothing, and is not async.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use caim_ontology::Models;
+//! use caim_sql::canonical::to_sql;
+//! use caim_sql::catalogue::Catalogue;
+//! use caim_sql::lower::{Settings, lower};
+//! use caim_sql::plan::plan;
+//! use caim_sql::text::{Statement, read};
+//!
+//! let models = Arc::new(Models::bundled()?);
+//! let catalogue = Catalogue::new(Arc::clone(&models), Vec::new());
+//! let sql = "SELECT Modality, count(*) AS N FROM dicom.series GROUP BY Modality HAVING count(*) > 100";
+//! if let Statement::Query(query) = read(sql)? {
+//!     let lowered = lower(&plan(&query, &catalogue)?, &catalogue, &Settings::default())?;
+//!     let asked: Vec<String> = lowered.queries.iter().map(|q| to_sql(q, &models)).collect();
+//!     assert_eq!(asked, ["SELECT t0.modality, count(*) FROM dicom.series AS t0 GROUP BY t0.modality"]);
+//!     assert_eq!(lowered.output, ["Modality", "N"]); // HAVING runs at the hub, on released counts
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod calendar;
 pub mod canonical;

@@ -124,7 +124,7 @@ fn aggregates_may_have_different_subqueries_in_their_filters() {
     };
     let (condition, study) = (inner("\"condition\""), inner("imaging_study"));
     let expected = format!(
-        "SELECT count(*) FILTER (WHERE {condition} OR NOT {study}), count(*) FILTER (WHERE {condition}), \
+        "SELECT count(*) FILTER (WHERE NOT {study} OR {condition}), count(*) FILTER (WHERE {condition}), \
          count(*) FILTER (WHERE {study}) FROM world.patient AS t0"
     );
     check(&[(&sql, &[&expected])]);
