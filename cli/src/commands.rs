@@ -5,6 +5,7 @@
 pub mod asking;
 pub mod audit;
 pub mod batches;
+pub mod build;
 pub mod check;
 pub mod demo;
 pub mod hub;
@@ -52,8 +53,10 @@ pub enum Command {
     Demo(demo::Args),
     /// Make the folder of a node or a hub
     Init(init::Args),
-    /// Take DICOM tables and OMOP folders into a node
+    /// Take DICOM, FHIR and OMOP sources into a node
     Ingest(ingest::Args),
+    /// Make the common data model anew from what was taken in
+    Build(build::Args),
     /// List what a node has taken in
     Batches(batches::Args),
     /// Check every file of a node's warehouse against its hash
@@ -76,9 +79,8 @@ impl Command {
     pub fn verbosity(&self) -> Verbosity {
         match self {
             Self::Node(_) | Self::Hub(_) => Verbosity::Service,
-            Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Batches(_) | Self::Verify(_) => {
-                Verbosity::Quiet
-            }
+            Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Build(_) => Verbosity::Quiet,
+            Self::Batches(_) | Self::Verify(_) => Verbosity::Quiet,
             Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
         }
     }

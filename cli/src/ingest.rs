@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use caim_connectors::report::BuildReport;
 use caim_connectors::{IngestOptions, Progress, Report};
 use caim_ontology::Models;
 use caim_warehouse::Warehouse;
@@ -18,4 +19,14 @@ pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
     let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, Models::bundled()?);
     Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, options, progress)?)
+}
+
+/// Makes the derived tables of the node of a folder anew.
+///
+/// # Errors
+/// When the folder is no node, or its tables cannot be read or written.
+pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
+    NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, Models::bundled()?);
+    Ok(caim_connectors::build(&warehouse, &models, &secret, progress)?)
 }

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use caim::commands::{Cli, Command, audit, batches, check, demo, hub, ingest, init, node, sql, verify};
+use caim::commands::{
+    Cli, Command, audit, batches, build, check, demo, hub, ingest, init, node, sql, verify,
+};
 use caim::{exit, logs};
 use clap::Parser;
 
@@ -13,6 +15,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
         Command::Ingest(args) => ingest::run(args),
+        Command::Build(args) => build::run(args),
         Command::Batches(args) => batches::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Node(args) => node::run(args),

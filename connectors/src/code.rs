@@ -61,7 +61,7 @@ codes! {
         "copy what it holds into a file and name that";
     /// A folder or zip without a file that could be read.
     NothingFound = "CAIM-I104", "nothing_found",
-        "a source must hold at least one CSV or Parquet file",
+        "a source must hold at least one file that a connector reads",
         "check that the folder is mounted and complete; --allow-empty says that it is meant to be empty";
     /// A source that had rows has none now.
     WouldEmpty = "CAIM-I105", "would_empty",
@@ -69,7 +69,7 @@ codes! {
         "check that the source is complete; --allow-empty says that it is meant to be empty";
     /// No connector knows what it is.
     UnknownFormat = "CAIM-I106", "unknown_format",
-        "a source is a table with a SeriesInstanceUID column, or files named as OMOP tables",
+        "a source is DICOM objects, FHIR in JSON, a table with a SeriesInstanceUID column, or files named as OMOP tables",
         "rename the files or columns, or say what the source is with --format";
     /// A zip that cannot be read.
     DamagedZip = "CAIM-I107", "damaged_zip",
@@ -119,6 +119,18 @@ codes! {
     Model = "CAIM-I118", "model",
         "the data models of the node must have the tables that a connector fills",
         "use the bundled data models, or ones that extend them";
+    /// The derived tables cannot be made.
+    Build = "CAIM-I119", "build",
+        "derived tables are made by the mappings of this program from the landing tables of the warehouse",
+        "see the reason; the last epoch still answers";
+    /// A gzip file that cannot be read.
+    DamagedGzip = "CAIM-I130", "damaged_gzip",
+        "a gzip file must be whole",
+        "compress or copy it again; `gzip -t` shows the fault";
+    /// A gzip file that inflates beyond reason.
+    GzipLimit = "CAIM-I131", "gzip_limit",
+        "a gzip file inflates at most 200 times, or to 64 MiB",
+        "unpack it and ingest the plain file, if you trust it";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -140,6 +152,46 @@ codes! {
     Conflict = "CAIM-I205", "conflict",
         "one key has one row; the first one stays",
         "find out which row is right and remove the other from its source";
+    /// A file that calls itself a DICOM object and is none.
+    NotDicom = "CAIM-I221", "not_dicom",
+        "a file that is named as a DICOM object is one",
+        "copy the file again from its archive, or take it out of the folder";
+    /// An object whose header is cut off or contradicts itself.
+    DamagedObject = "CAIM-I222", "damaged_object",
+        "the header of a DICOM object is whole: no element is longer than what is left of the file",
+        "copy the object again from its archive; `dcmdump` or `pydicom` show where it breaks";
+    /// An object whose header is beyond any reason.
+    ObjectLimit = "CAIM-I223", "object_limit",
+        "sequences are nested at most 64 deep, and a deflated header inflates to at most 64 MiB",
+        "find out who wrote the object; no image needs as much";
+    /// An object in an encoding that is not in the standard.
+    TransferSyntax = "CAIM-I224", "transfer_syntax",
+        "an object is encoded in a transfer syntax of PS3.5",
+        "let the archive export it in a standard transfer syntax";
+    /// An object without its identifier.
+    NoInstanceUid = "CAIM-I225", "no_instance_uid",
+        "an object has a SOPInstanceUID of digits and dots, at most 64 characters",
+        "correct the object in its archive: without the identifier it cannot be told from others";
+    /// A text that is not JSON, or ambiguous.
+    BadJson = "CAIM-I230", "bad_json",
+        "a resource is JSON in UTF-8 that names no member twice",
+        "export the resource again: it was cut, or its writer is at fault";
+    /// JSON nested beyond any resource.
+    NestingLimit = "CAIM-I231", "nesting_limit",
+        "JSON is nested at most 128 deep",
+        "look for what wrote it: no FHIR resource is nested so deeply";
+    /// A line or document beyond any reason.
+    LineLimit = "CAIM-I232", "line_limit",
+        "a line has at most 16 MiB and a document 128 MiB",
+        "export as NDJSON, one resource a line, without attachments";
+    /// JSON that is no resource.
+    NotFhir = "CAIM-I233", "not_fhir",
+        "JSON that is ingested as FHIR is a resource with a resourceType, a Bundle, or an array of them",
+        "leave other JSON out of the folder, or say what the source is with --format";
+    /// A resource that a view cannot take.
+    ViewMismatch = "CAIM-I234", "view_mismatch",
+        "a resource has at most one value where its table has one",
+        "correct the resource: it is not valid FHIR R4 at the place that is named";
 
     /// Values that could not be read became NULL.
     UnreadableValue = "CAIM-I301", "unreadable_value",
@@ -151,8 +203,8 @@ codes! {
         "add the missing PatientID in the source";
     /// Rows whose person is not in PERSON.
     Orphan = "CAIM-I303", "orphan",
-        "a record whose person_id is not in PERSON belongs to a patient of its own",
-        "add the persons to the PERSON table";
+        "a record whose person is not in the source belongs to a patient of its own",
+        "add the persons to the source: to the PERSON table, or as Patient resources";
     /// Rows with more, but empty, fields than columns.
     SurplusFields = "CAIM-I304", "surplus_fields",
         "empty fields beyond the last column are dropped",
@@ -177,6 +229,30 @@ codes! {
     NoCollection = "CAIM-I309", "no_collection",
         "a row whose collection column is empty belongs to no collection",
         "fill the column, or name one collection with --collection";
+    /// Files that are no DICOM objects.
+    ForeignFile = "CAIM-I321", "foreign_file",
+        "a file among DICOM objects that is none is left out",
+        "nothing to do, if the file is not meant";
+    /// DICOMDIRs.
+    Directory = "CAIM-I322", "directory",
+        "a DICOMDIR is left out: the objects that it names are read themselves",
+        "nothing to do";
+    /// Several values where one is stored.
+    SeveralValues = "CAIM-I323", "several_values",
+        "of several different numbers or dates of one attribute, the first is stored",
+        "nothing to do, if the first is the one that matters";
+    /// Resources that no view takes.
+    NoView = "CAIM-I330", "no_view",
+        "resources of a type without a table are left out",
+        "nothing to do, unless the type matters: then ask for a view";
+    /// Dates of which only month or year is known.
+    PartialDate = "CAIM-I331", "partial_date",
+        "a date without a day is the first day of its month or year",
+        "nothing to do; complete the dates in the source, if they matter";
+    /// Patient numbers of several systems.
+    SeveralSystems = "CAIM-I332", "several_systems",
+        "patient identifiers of a system that is no alias belong to the default issuer",
+        "name the other systems in issuer_aliases, or the right one as fhir_system in [identity]";
 }
 
 impl fmt::Display for Code {

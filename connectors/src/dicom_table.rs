@@ -1,10 +1,7 @@
 //! Tables with a row a series, whose columns are DICOM keywords (PS3.6): the index that an archive exports.
 //!
-//! Rows go to `dicom.series`; `dicom.study` is derived from all series of the warehouse. A series has one row,
-//! however many sources have it: the first stays.
-
-mod seen;
-mod study;
+//! Rows land in `landing.series`; `dicom.series` and `dicom.study` are derived. A series has one row, however many
+//! sources list it: the first stays.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,28 +11,26 @@ use arrow::compute::filter_record_batch;
 use caim_ontology::Table;
 use caim_warehouse::{BatchId, Epoch};
 
+use crate::build::LANDING;
 use crate::ingest::Context;
 use crate::intake::{Chunk, Intake, Wanted, required};
 use crate::landing::{COLLECTION, Landing, Patient, repeated, row_keys};
 use crate::rows::Lines;
+use crate::seen::{Seen, Sight};
 use crate::source::Member;
 use crate::tally::{Fault, Tally};
 use crate::target::Target;
 use crate::values::Rules;
 use crate::{Code, Collection, Error, Result, mapping};
-use seen::{Seen, Sight};
 
 const SCHEMA: &str = "dicom";
 const SERIES: &str = "series";
-/// The table that is derived from the series of all sources.
-pub(crate) const STUDY: &str = "study";
 const SERIES_UID: &str = "seriesinstanceuid";
-const STUDY_UID: &str = "studyinstanceuid";
 const DICOM_PATIENT: &str = "patientid";
 /// The same patient by the name that the model gives it in every table.
 const PATIENT_ID: &str = "patient_id";
 
-/// Reads all members into `target`, and derives the studies. `replaced` is the batch whose series leave.
+/// Reads all members into `target`. `replaced` is the batch whose series leave.
 pub(crate) fn ingest(
     context: &Context<'_>,
     members: &[Member],
@@ -45,16 +40,12 @@ pub(crate) fn ingest(
     tally: &mut Tally,
 ) -> Result<()> {
     let table = context.models.table(SCHEMA, SERIES).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
-    let landing = Landing::new(SCHEMA, table, context.secret);
-    let seen = Seen::of(base, &landing.name, replaced, context.secret)?;
-    tally.table(&landing.name.to_string());
+    let landing = Landing::new(LANDING, table, context.secret);
+    let seen = Seen::of(base, &landing.name, SERIES_UID, replaced, context.secret)?;
+    tally.table(&format!("{SCHEMA}.{SERIES}"));
     let mut connector =
         DicomTable { context, landing, rules: Rules::dicom(), seen, patients: HashMap::new() };
-    connector.read(members, target, tally)?;
-    match target {
-        Target::Commit(commit) => study::derive(context, commit, tally),
-        Target::Nowhere => Ok(()),
-    }
+    connector.read(members, target, tally)
 }
 
 struct DicomTable<'c> {

@@ -11,18 +11,24 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use pseudonym::{Pseudonym, Pseudonyms};
+pub(crate) use pseudonym::{FhirRule, Pseudonym, Pseudonyms};
 
 /// The `[identity]` section: which identifiers name the same person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Identity {
-    /// Who issued identifiers that come without an issuer: DICOM PatientID, OMOP person_source_value.
+    /// Who issued identifiers that come without an issuer: DICOM PatientID, OMOP person_source_value, and the
+    /// Patient.identifier of FHIR unless its system is an alias or stands in the linkage table.
     pub issuer: String,
     /// Other names of issuers: alias to issuer.
     pub issuer_aliases: BTreeMap<String, String>,
     /// The column of PERSON that holds the identifier of the default issuer.
     pub omop_column: OmopColumn,
+    /// The system of the Patient.identifier that names the patient. Without it, the type of identifier decides.
+    pub fhir_system: Option<String>,
+    /// The type of the Patient.identifier that names the patient, as a code of HL7's table 0203. Patients without
+    /// such an identifier are named by the id of their resource, which means something only inside its collection.
+    pub fhir_type: String,
     /// A CSV file whose lines `issuer,id,issuer,id` say that two identifiers are one person's.
     pub linkage: Option<PathBuf>,
 }
@@ -45,6 +51,8 @@ impl Default for Identity {
             issuer: "local".to_owned(),
             issuer_aliases: BTreeMap::new(),
             omop_column: OmopColumn::default(),
+            fhir_system: None,
+            fhir_type: "MR".to_owned(),
             linkage: None,
         }
     }

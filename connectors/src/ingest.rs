@@ -9,13 +9,16 @@ use std::path::Path;
 use caim_ontology::Models;
 use caim_warehouse::{Batch, Commit, Epoch, NewBatch, Warehouse};
 
+use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::identity::{Identity, Pseudonyms};
-use crate::report::Report;
-use crate::source::Source;
+use crate::report::{BuildReport, Report};
+use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
-use crate::{Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, dicom_table, omop};
+use crate::{
+    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, dicom, dicom_table, fhir, omop,
+};
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
 const READING: u32 = 1;
@@ -45,12 +48,13 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let source = Source::open(source)?;
+    let mut source = Source::open(source)?;
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
     let mut tally = Tally::default();
     tally.skipped.extend(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
+    source.retain(&plan.names());
     let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms)?)?;
     if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
         return Ok(unchanged(&source, &batch, &current));
@@ -89,14 +93,24 @@ impl Ingest<'_> {
         self.read(&mut target, &base, old, &mut tally)?;
         self.source.check_unchanged()?;
         self.check_rows(old, &tally)?;
-        let (number, epoch) = match target {
-            Target::Commit(commit) => {
+        match target {
+            Target::Commit(mut commit) => {
                 let number = commit.batch().0;
-                (Some(number), commit.publish()?)
+                let derived = self.builder().derive(&mut commit)?;
+                let before = commit.base().number();
+                let epoch = commit.publish()?;
+                let mut report = report(self.source, &self.batch, Some(number), &epoch, tally);
+                report.warnings.extend(derived.warnings.iter().cloned());
+                let unchanged = epoch.number() == before;
+                Ok(Report { derived, unchanged, ..report })
             }
-            Target::Nowhere => (None, base),
-        };
-        Ok(report(self.source, &self.batch, number, &epoch, tally))
+            Target::Nowhere => Ok(report(self.source, &self.batch, None, &base, tally)),
+        }
+    }
+
+    fn builder(&self) -> Builder<'_> {
+        let Context { models, secret, progress, .. } = *self.context;
+        Builder { models, secret, progress }
     }
 
     /// Takes the writer's lock, unless nothing will be written. The epoch read under the lock is the one that counts.
@@ -111,19 +125,21 @@ impl Ingest<'_> {
     }
 
     fn read(&self, target: &mut Target, base: &Epoch, old: Option<&Batch>, tally: &mut Tally) -> Result<()> {
+        let replaced = old.map(|old| &old.id);
         match self.plan {
             Plan::DicomTable(members) => {
-                dicom_table::ingest(self.context, members, target, base, old.map(|old| &old.id), tally)
+                dicom_table::ingest(self.context, members, target, base, replaced, tally)
             }
+            Plan::Dicom(members) => dicom::ingest(self.context, members, target, base, replaced, tally),
+            Plan::Fhir(members) => fhir::ingest(self.context, members, target, tally),
             Plan::Omop(files) => omop::ingest(self.context, files, target, tally),
         }
     }
 
     /// A source that has lost all its rows is more often a disk that is not mounted than a decision.
     fn check_rows(&self, old: Option<&Batch>, tally: &Tally) -> Result<()> {
-        let had_rows = old.is_some_and(|old| {
-            old.rows.iter().any(|(table, rows)| *rows > 0 && table.table != dicom_table::STUDY)
-        });
+        let had_rows = old
+            .is_some_and(|old| old.rows.iter().any(|(table, rows)| *rows > 0 && !build::is_derived(table)));
         let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates > 0);
         if had_rows && !has_rows && !self.options.allow_empty {
             let reason = "no row of it came in, but the last time it had rows";
@@ -150,8 +166,7 @@ fn plan<'m>(
 
 /// A source without files is what it was the last time, if the operator says that it may be empty.
 fn plan_for_nothing<'m>(source: &Source, options: &IngestOptions, current: &Epoch) -> Result<Plan<'m>> {
-    let formats = [Format::DicomTable, Format::Omop].into_iter();
-    let mut before = formats.filter(|format| {
+    let mut before = Format::ALL.into_iter().filter(|format| {
         let asked = [Format::Auto, *format].contains(&options.format);
         let identity = identity_of(source, *format, &options.collection);
         asked && current.batches().iter().any(|batch| batch.source == identity)
@@ -162,10 +177,11 @@ fn plan_for_nothing<'m>(source: &Source, options: &IngestOptions, current: &Epoc
         Some(_) => Err(Error::new(
             Code::WouldEmpty,
             source.path.display(),
-            "it holds no CSV or Parquet file any more",
+            "it holds no file that could be read any more",
         )),
         None => {
-            let reason = format!("it holds no CSV or Parquet file, and {} others", source.skipped.len());
+            let others = source.skipped.len();
+            let reason = format!("it holds no DICOM, FHIR, CSV or Parquet file, and {others} others");
             Err(Error::new(Code::NothingFound, source.path.display(), reason))
         }
     }
@@ -174,10 +190,17 @@ fn plan_for_nothing<'m>(source: &Source, options: &IngestOptions, current: &Epoc
 fn new_batch(source: &Source, format: Format, options: &IngestOptions, recipe: &str) -> Result<NewBatch> {
     Ok(NewBatch {
         source: identity_of(source, format, &options.collection),
-        content: source.digest(recipe)?,
+        content: source.digest(recipe, evidence(format))?,
         collection: options.collection.id().map(str::to_owned),
         format: format.name().to_owned(),
     })
+}
+
+fn evidence(format: Format) -> Evidence {
+    match format {
+        Format::Dicom => Evidence::Stamps,
+        Format::Auto | Format::DicomTable | Format::Fhir | Format::Omop => Evidence::Bytes,
+    }
 }
 
 /// Path, connector and collection, as a JSON array: no two sources have the same text.
@@ -191,7 +214,8 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
 
 /// All that decides, besides the bytes of a source, what its rows become.
 fn recipe(models: &Models, pseudonyms: &Pseudonyms) -> Result<String> {
-    Ok(serde_json::json!([READING, models.version(), pseudonyms.fingerprint()?]).to_string())
+    let rules = [models.version(), build::fingerprint().to_owned(), pseudonyms.fingerprint()?];
+    Ok(serde_json::json!([READING, rules]).to_string())
 }
 
 fn known<'e>(epoch: &'e Epoch, batch: &NewBatch) -> Option<&'e Batch> {
@@ -217,5 +241,6 @@ fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch,
         skipped: tally.skipped,
         left_out: tally.left_out,
         warnings,
+        derived: BuildReport::default(),
     }
 }

@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! path -> source      files of a folder or zip, bounded, with reasons for what is not read
-//!      -> detect      which connector: dicom-table, omop
+//!      -> detect      which connector: dicom, dicom-table, fhir, omop
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
-//!      -> connector   patients by [identity], duplicates, studies derived from series
+//!      -> connector   patients by [identity], duplicates
 //!      -> landing     stored columns, `_patient`, `_row`
+//!      -> build       the DICOM levels and the common data model, derived from all landing tables
 //!      -> commit      all tables at once; the same content again is no change
 //! ```
 //!
 //! Promises: `read = kept + duplicates + rejected` for every table; whatever is not kept is named with file, line
 //! and reason; no clear identifier of a patient is stored beside its records or written to a log; any bad input is
-//! an [`Error`] with a [`Code`], and then nothing is committed. This crate never sees the query engine.
+//! an [`Error`] with a [`Code`], and then nothing is committed. This crate never sees the gate, nor who asks.
 //!
 //! ```
 //! use caim_connectors::{Identity, IngestOptions, Quiet, Secret, ingest};
@@ -55,15 +56,20 @@ mod mapping;
 mod rows;
 mod values;
 
+mod dicom;
 mod dicom_table;
+mod fhir;
 mod omop;
 
+mod build;
 mod landing;
 mod row_key;
+mod seen;
 mod stored;
 mod tally;
 mod target;
 
+pub use build::{build, is_derived};
 pub use code::Code;
 pub use error::{Error, Result};
 pub use identity::{Identity, OmopColumn};

@@ -27,8 +27,12 @@ pub enum Format {
     /// Whichever fits what is there.
     #[default]
     Auto,
+    /// DICOM objects (PS3.10).
+    Dicom,
     /// A table with a row a series whose columns are DICOM keywords.
     DicomTable,
+    /// FHIR R4 resources as bundles or lines of JSON.
+    Fhir,
     /// The OMOP common data model, 5.3 or 5.4.
     Omop,
 }
@@ -64,12 +68,17 @@ impl Collection {
 }
 
 impl Format {
+    /// All of them, in the order of their names.
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Dicom, Self::DicomTable, Self::Fhir, Self::Omop];
+
     /// The name on the command line and in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
+            Self::Dicom => "dicom",
             Self::DicomTable => "dicom-table",
+            Self::Fhir => "fhir",
             Self::Omop => "omop",
         }
     }
@@ -85,9 +94,8 @@ impl FromStr for Format {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Auto, Self::DicomTable, Self::Omop]
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| format!("`{text}` is no format: write auto, dicom-table or omop"))
+        let names = Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no format: write one of {names}"))
     }
 }

@@ -13,7 +13,7 @@ use crate::Code;
 pub struct Report {
     /// The source, as an absolute path.
     pub source: String,
-    /// The connector that read it: `dicom-table` or `omop`.
+    /// The connector that read it: `dicom`, `dicom-table`, `fhir` or `omop`.
     pub format: String,
     /// The collection of the records; `None` when a column of the source says it.
     pub collection: Option<String>,
@@ -27,12 +27,40 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// Rows that did not come in: the first of each table.
     pub rejects: Vec<Reject>,
-    /// Files that were not read.
+    /// Files that were not read, or whose rows were there already: the first ones.
     pub skipped: Vec<Skipped>,
     /// Columns that the data model does not have.
     pub left_out: Vec<LeftOut>,
     /// What is doubtful about rows that came in.
     pub warnings: Vec<Warning>,
+    /// The tables that were derived from these rows and all others.
+    pub derived: BuildReport,
+}
+
+/// The outcome of one build of the derived tables.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// The epoch that answers now; 0 where the build is part of an ingest.
+    pub epoch: u64,
+    /// Rows of every derived table, in the order in which they were made.
+    pub tables: Vec<TableReport>,
+    /// How much of what sources say has a concept.
+    pub coverage: Vec<Coverage>,
+    /// What is doubtful about derived rows.
+    pub warnings: Vec<Warning>,
+}
+
+/// How many rows of a coded column have a concept. Rows about which the source says nothing are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Schema and table.
+    pub table: String,
+    /// The coded column.
+    pub column: String,
+    /// Rows with a concept.
+    pub mapped: u64,
+    /// Rows whose source value has none: they keep it in `<column>_original`.
+    pub unmapped: u64,
 }
 
 /// Rows of one table. `read = kept + duplicates + rejected`.
@@ -57,7 +85,8 @@ pub struct Reject {
     pub table: String,
     /// The file, by its path inside the source.
     pub file: String,
-    /// Line of a text file, where its first is 1; row of a Parquet file, where its first is 1.
+    /// Line of a text file, row of a Parquet file, or entry of a Bundle, where the first is 1; 0 where the file is one
+    /// row, as a DICOM object is.
     pub line: u64,
     /// Which rule.
     pub code: Code,

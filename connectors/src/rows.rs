@@ -86,6 +86,9 @@ impl Opened {
                     reader: Reader::Parquet(Box::new(reader)),
                 })
             }
+            Kind::Json | Kind::Other => {
+                Err(Error::new(Code::UnknownFormat, &member.name, "it is no table of CSV or Parquet"))
+            }
         }
     }
 

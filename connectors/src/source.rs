@@ -1,4 +1,4 @@
-//! A source on disk: a file, a folder or a zip, taken apart into the CSV and Parquet files in it.
+//! A source on disk: a file, a folder or a zip, taken apart into the files in it that a connector may read.
 //!
 //! Only regular files are opened: a pipe would hang and a device has no end. What is not read is named with the
 //! reason. A zip is never unpacked to named files: each member goes to an unnamed temporary file while it is read.
@@ -6,12 +6,14 @@
 mod archive;
 mod folder;
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::report::Skipped;
@@ -47,6 +49,19 @@ pub(crate) enum Kind {
     Text,
     /// Parquet.
     Parquet,
+    /// JSON or lines of it, plain or gzip: what FHIR servers export.
+    Json,
+    /// Whatever the name does not tell: DICOM objects, and much else.
+    Other,
+}
+
+/// What tells one content of a source from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// Every byte.
+    Bytes,
+    /// Names, lengths and times: an archive of images is too large to be read twice.
+    Stamps,
 }
 
 #[derive(Debug, Clone)]
@@ -90,16 +105,37 @@ impl Source {
         }
     }
 
-    /// SHA-256 over `recipe` and the bytes of all files with their names, in hex. `recipe` is all else that
+    /// Forgets the members that have none of these names: what is not read decides nothing.
+    pub(crate) fn retain(&mut self, names: &HashSet<&str>) {
+        let gone: HashSet<String> = self
+            .members
+            .iter()
+            .map(|m| &m.name)
+            .filter(|name| !names.contains(name.as_str()))
+            .cloned()
+            .collect();
+        self.members.retain(|member| !gone.contains(&member.name));
+        self.stamps.retain(|stamp| !gone.contains(&stamp.name));
+    }
+
+    /// SHA-256 over `recipe` and the evidence of all files with their names, in hex. `recipe` is all else that
     /// decides what the rows become, so that a changed setting reads the source again.
-    pub(crate) fn digest(&self, recipe: &str) -> Result<String> {
+    pub(crate) fn digest(&self, recipe: &str, evidence: Evidence) -> Result<String> {
+        let content = |stamp: &Stamp| match evidence {
+            Evidence::Bytes => {
+                sha256_of(&stamp.path).map(|hash| hash.to_vec()).map_err(|e| Error::io(&stamp.path, &e))
+            }
+            Evidence::Stamps => Ok(stamp.seen().to_vec()),
+        };
+        // One core hashes no faster than all of them ingest.
+        let contents = self.stamps.par_iter().map(content).collect::<Result<Vec<_>>>()?;
         let mut digest = Sha256::new();
         digest.update((recipe.len() as u64).to_le_bytes());
         digest.update(recipe);
-        for stamp in &self.stamps {
+        for (stamp, content) in self.stamps.iter().zip(contents) {
             digest.update((stamp.name.len() as u64).to_le_bytes());
             digest.update(&stamp.name);
-            digest.update(sha256_of(&stamp.path).map_err(|e| Error::io(&stamp.path, &e))?);
+            digest.update(content);
         }
         Ok(hex::encode(digest.finalize()))
     }
@@ -112,6 +148,18 @@ impl Source {
             }
         }
         Ok(())
+    }
+}
+
+impl Source {
+    /// The members of a kind.
+    pub(crate) fn of_kind(&self, kinds: &[Kind]) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| kinds.contains(&member.kind))
+    }
+
+    /// The members that are tables of CSV or Parquet.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Member> {
+        self.of_kind(&[Kind::Text, Kind::Parquet])
     }
 }
 
@@ -138,6 +186,15 @@ impl Stamp {
         let found = fs::metadata(&path).map_err(|e| Error::io(&path, &e))?;
         Ok(Self { name, bytes: found.len(), modified: found.modified().ok(), path })
     }
+
+    /// Length and time of change, as bytes.
+    fn seen(&self) -> [u8; 24] {
+        let since = self.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let mut seen = [0; 24];
+        seen[..8].copy_from_slice(&self.bytes.to_le_bytes());
+        seen[8..].copy_from_slice(&since.map_or(u128::MAX, |time| time.as_nanos()).to_le_bytes());
+        seen
+    }
 }
 
 /// What a single file is, by its first bytes and else by its name.
@@ -148,15 +205,16 @@ enum Content {
 
 impl Content {
     fn of(file: &mut File, name: &str) -> io::Result<Self> {
-        let mut magic = Vec::new();
-        file.take(4).read_to_end(&mut magic)?;
-        let extension = extension(name);
-        Ok(if magic == b"PK\x03\x04" || magic == b"PK\x05\x06" || extension == "zip" {
+        let mut head = Vec::new();
+        file.take(4096).read_to_end(&mut head)?;
+        let magic = head.get(..4).unwrap_or_default();
+        Ok(if magic == b"PK\x03\x04" || magic == b"PK\x05\x06" || extension(name) == "zip" {
             Self::Zip
-        } else if magic == b"PAR1" || kind_of(name) == Some(Kind::Parquet) {
+        } else if magic == b"PAR1" {
             Self::Table(Kind::Parquet)
         } else {
-            Self::Table(Kind::Text)
+            let by_content = if head.contains(&0) { Kind::Other } else { Kind::Text };
+            Self::Table(kind_of(name).unwrap_or(by_content))
         })
     }
 }
@@ -173,10 +231,13 @@ fn classify(name: &str) -> std::result::Result<Kind, &'static str> {
             return Err("a hidden file");
         }
     }
+    if let Some(kind) = kind_of(name) {
+        return Ok(kind);
+    }
     match extension(name).as_str() {
         "zip" => Err("a zip inside a source: ingest it by itself"),
         "gz" | "bz2" | "xz" | "zst" | "7z" | "tar" => Err("compressed: unpack it first"),
-        _ => kind_of(name).ok_or("neither CSV nor Parquet"),
+        _ => Ok(Kind::Other),
     }
 }
 
@@ -184,6 +245,8 @@ fn kind_of(name: &str) -> Option<Kind> {
     match extension(name).as_str() {
         "csv" | "tsv" | "txt" => Some(Kind::Text),
         "parquet" | "parq" | "pq" => Some(Kind::Parquet),
+        "json" | "ndjson" | "jsonl" => Some(Kind::Json),
+        "gz" => kind_of(name.get(..name.len() - 3)?).filter(|kind| *kind == Kind::Json),
         _ => None,
     }
 }
@@ -236,8 +299,9 @@ mod tests {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         let source = Source::open(folder.path()).unwrap();
-        assert_eq!(names(&source), ["a.PARQUET", "b/Z.csv"]);
-        assert_eq!(source.skipped.len(), 5);
+        assert_eq!(names(&source), ["a.PARQUET", "b/Z.csv", "readme.md"]);
+        assert_eq!(source.tables().count(), 2);
+        assert_eq!(source.skipped.len(), 4);
         assert!(source.skipped.iter().all(|s| !s.reason.is_empty()));
     }
 
@@ -266,7 +330,11 @@ mod tests {
             for (name, text) in files {
                 fs::write(folder.path().join(name), text).unwrap();
             }
-            Source::open(folder.path()).unwrap().digest(recipe).unwrap()
+            {
+                let mut source = Source::open(folder.path()).unwrap();
+                source.retain(&HashSet::from(["a.csv", "b.csv", "c.csv"]));
+                source.digest(recipe, Evidence::Bytes).unwrap()
+            }
         };
         let known = digest(&[("a.csv", "1"), ("b.csv", "2")], "r");
         assert_eq!(digest(&[("b.csv", "2"), ("a.csv", "1"), ("notes.md", "x")], "r"), known);

@@ -7,6 +7,8 @@ use crate::report::{LeftOut, Reject, Skipped, TableReport, Warning};
 
 /// So many rejected rows are listed for each table; all are counted.
 const LISTED_REJECTS: u64 = 100;
+/// So many files that were not read are listed; all are counted.
+const LISTED_SKIPPED: usize = 1000;
 /// So many columns are listed; a table with more is not one that anybody meant.
 const LISTED_COLUMNS: usize = 1000;
 /// So many lines are listed for each warning.
@@ -19,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) rejects: Vec<Reject>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) left_out: Vec<LeftOut>,
+    /// Which table is counted for.
+    present: usize,
     warnings: BTreeMap<Matter, Count>,
 }
 
@@ -46,10 +50,13 @@ pub(crate) struct Fault {
 }
 
 impl Tally {
-    /// Begins a table; counts follow for it until the next.
+    /// Begins a table, or goes on with it; counts follow for it until the next.
     pub(crate) fn table(&mut self, name: &str) {
-        let name = name.to_owned();
-        self.tables.push(TableReport { name, read: 0, kept: 0, duplicates: 0, rejected: 0 });
+        self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
+            let name = name.to_owned();
+            self.tables.push(TableReport { name, read: 0, kept: 0, duplicates: 0, rejected: 0 });
+            self.tables.len() - 1
+        });
     }
 
     /// Rows that the source has.
@@ -68,9 +75,14 @@ impl Tally {
         self.warn(Code::Duplicate, None, 1, &[line]);
     }
 
+    /// Rows that are there already and were warned of.
+    pub(crate) fn duplicates(&mut self, rows: u64) {
+        self.count(|table| table.duplicates += rows);
+    }
+
     /// A row of `file` that does not come in.
     pub(crate) fn reject(&mut self, file: &str, fault: Fault) {
-        let Some(table) = self.tables.last_mut() else { return };
+        let Some(table) = self.tables.get_mut(self.present) else { return };
         table.rejected += 1;
         if table.rejected <= LISTED_REJECTS {
             let Fault { line, code, reason } = fault;
@@ -79,20 +91,41 @@ impl Tally {
         }
     }
 
+    /// A file that holds no row, by the rule `code`.
+    pub(crate) fn skip(&mut self, path: &str, code: Code, reason: &str) {
+        self.warn(code, None, 1, &[]);
+        if self.skipped.len() < LISTED_SKIPPED {
+            self.skipped.push(Skipped { path: path.to_owned(), reason: format!("{code}: {reason}") });
+        }
+    }
+
+    /// A file whose row is there already.
+    pub(crate) fn skip_duplicate(&mut self, path: &str, reason: &str) {
+        self.count(|table| table.duplicates += 1);
+        self.skip(path, Code::Duplicate, reason);
+    }
+
     /// Something doubtful about the present table, `count` times.
     pub(crate) fn warn(&mut self, code: Code, column: Option<&str>, count: u64, lines: &[u64]) {
-        let Some(table) = self.tables.last() else { return };
+        // Nothing is the common case: it costs no name.
+        if count > 0
+            && let Some(table) = self.tables.get(self.present)
+        {
+            let name = table.name.clone();
+            self.add_warning(name, code, column, count, lines);
+        }
+    }
+
+    /// Something doubtful about a source, `count` times; `table` need not be one that is counted.
+    pub(crate) fn warn_about(&mut self, table: &str, code: Code, column: Option<&str>, count: u64) {
         if count > 0 {
-            let matter = Matter { table: table.name.clone(), code, column: column.map(str::to_owned) };
-            let present = self.warnings.entry(matter).or_default();
-            present.times += count;
-            present.lines.extend(lines.iter().take(LISTED_LINES.saturating_sub(present.lines.len())));
+            self.add_warning(table.to_owned(), code, column, count, &[]);
         }
     }
 
     /// A column of the present table that is not read.
     pub(crate) fn left_out(&mut self, column: &str) {
-        let Some(table) = self.tables.last() else { return };
+        let Some(table) = self.tables.get(self.present) else { return };
         let column = LeftOut { table: table.name.clone(), column: column.to_owned() };
         if self.left_out.len() < LISTED_COLUMNS && !self.left_out.contains(&column) {
             self.left_out.push(column);
@@ -113,8 +146,15 @@ impl Tally {
             .collect()
     }
 
+    fn add_warning(&mut self, table: String, code: Code, column: Option<&str>, count: u64, lines: &[u64]) {
+        let matter = Matter { table, code, column: column.map(str::to_owned) };
+        let present = self.warnings.entry(matter).or_default();
+        present.times += count;
+        present.lines.extend(lines.iter().take(LISTED_LINES.saturating_sub(present.lines.len())));
+    }
+
     fn count(&mut self, add: impl FnOnce(&mut TableReport)) {
-        if let Some(table) = self.tables.last_mut() {
+        if let Some(table) = self.tables.get_mut(self.present) {
             add(table);
         }
     }

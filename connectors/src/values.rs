@@ -8,7 +8,11 @@ mod number;
 mod text;
 mod time;
 
+pub(crate) use age::years;
 pub(crate) use column::{read, stored_type};
+pub(crate) use number::{float, integer};
+pub(crate) use text::attribute;
+pub(crate) use time::date;
 
 use std::ops::RangeInclusive;
 

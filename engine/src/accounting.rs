@@ -1,12 +1,12 @@
 //! What a question costs and how far one patient can move its answer: functions of the question and public bounds.
 //!
 //! The one place where sensitivities are computed. A question has *streams*, one for each distinct pair of a filter
-//! and a column that must not be NULL; a stream has a hidden vector of patient counts, for the threshold, and the
+//! and a number or identifier that must not be NULL; a stream has a hidden vector of patient counts, for the threshold, and the
 //! vectors its measures need. Every vector is noised once and paid for once, however many measures use it.
 
-use caim_ontology::{Bounds, Column, Models, Table};
+use caim_ontology::{Bounds, Models, Table};
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim};
+use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, Number};
 
 use crate::policy::Policy;
 
@@ -27,8 +27,8 @@ const FIXED_POINT_STEPS: f64 = (1u64 << 24) as f64;
 pub(crate) struct Stream {
     /// The rows that count.
     pub(crate) filter: BoolTree,
-    /// The column that must not be NULL, if any.
-    pub(crate) column: Option<ColumnRef>,
+    /// The number (or identifier) that must not be NULL, if any.
+    pub(crate) needs: Option<Number>,
 }
 
 /// What is summed over patients, cell by cell, and noised.
@@ -149,7 +149,10 @@ impl Accounting {
             threshold: policy.threshold,
         };
         for measure in &query.measures {
-            let entry = accounting.add_measure(&measure.filter, &measure.of, &tables)?;
+            let bounds = |number: &Number| {
+                caim_sql::bounds::of(number, query, &measure.filter, models).map_err(|refusal| refusal.reason)
+            };
+            let entry = accounting.add_measure(&measure.filter, &measure.of, bounds)?;
             accounting.measures.push(entry);
         }
         if query.measures.is_empty() {
@@ -191,7 +194,7 @@ impl Accounting {
         &mut self,
         filter: &BoolTree,
         of: &Aggregate,
-        tables: &[&Table],
+        bounds: impl Fn(&Number) -> Result<Bounds, String>,
     ) -> Result<(usize, Source), String> {
         Ok(match of {
             Aggregate::Patients => {
@@ -203,25 +206,25 @@ impl Accounting {
                 (stream, Source::Count(self.vector(stream, Vector::Rows)))
             }
             Aggregate::Distinct(column) => {
-                let stream = self.stream(filter, Some(column));
+                let stream = self.stream(filter, Some(&Number::Column(column.clone())));
                 (stream, Source::Count(self.vector(stream, Vector::Distinct)))
             }
-            Aggregate::Sum(column) => {
-                let fixed = FixedPoint::sum(bounds(column, tables)?);
-                let stream = self.stream(filter, Some(column));
+            Aggregate::Sum(number) => {
+                let fixed = FixedPoint::sum(bounds(number)?);
+                let stream = self.stream(filter, Some(number));
                 (stream, Source::Sum(self.vector(stream, Vector::Sum(fixed))))
             }
-            Aggregate::Avg(column) => {
-                let fixed = FixedPoint::centred(bounds(column, tables)?);
-                let stream = self.stream(filter, Some(column));
+            Aggregate::Avg(number) => {
+                let fixed = FixedPoint::centred(bounds(number)?);
+                let stream = self.stream(filter, Some(number));
                 let sum = self.vector(stream, Vector::Sum(fixed));
                 (stream, Source::Mean { sum, rows: self.vector(stream, Vector::Rows) })
             }
         })
     }
 
-    fn stream(&mut self, filter: &BoolTree, column: Option<&ColumnRef>) -> usize {
-        let wanted = Stream { filter: filter.clone(), column: column.cloned() };
+    fn stream(&mut self, filter: &BoolTree, needs: Option<&Number>) -> usize {
+        let wanted = Stream { filter: filter.clone(), needs: needs.cloned() };
         if let Some(found) = self.streams.iter().position(|s| *s == wanted) {
             return found;
         }
@@ -284,20 +287,14 @@ fn tables<'m>(query: &PrivateQuery, models: &'m Models) -> Result<Vec<&'m Table>
     query.from.tables.iter().map(find).collect::<Result<_, _>>().map_err(|e| e.to_string())
 }
 
-fn bounds(column: &ColumnRef, tables: &[&Table]) -> Result<Bounds, String> {
-    let found = tables.get(column.table).and_then(|t| t.column(&column.column));
-    found.and_then(Column::bounds).ok_or_else(|| format!("{} has no public bounds", column.column))
-}
-
 /// One cell a patient when every dimension stands in a table of one row a patient; else [`CELLS_PER_PATIENT`].
 fn cells_per_patient(query: &PrivateQuery, tables: &[&Table]) -> u32 {
-    let fixed = |dim: &Dim| {
-        let (Dim::Column(column) | Dim::DatePart { column, .. }) = dim;
+    let fixed = |column: &ColumnRef| {
         tables
             .get(column.table)
             .is_some_and(|t| t.rows_per_patient == 1 && t.kind == caim_ontology::TableKind::Patient)
     };
-    if query.dims.iter().all(fixed) { 1 } else { CELLS_PER_PATIENT }
+    if query.dims.iter().flat_map(Dim::columns).all(fixed) { 1 } else { CELLS_PER_PATIENT }
 }
 
 /// P(X >= 5 sd) of the discrete Gaussian with standard deviation `sd_1024 / 1024`.
@@ -316,7 +313,8 @@ mod tests {
     use caim_ontology::{Bounds, Models};
     use caim_sql::PrivateQuery;
     use caim_sql::private_query::{
-        Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, TableRef, VERSION,
+        Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, Days, Dim, JoinTree, Measure, Number, TableRef,
+        VERSION, Value,
     };
 
     use super::{Accounting, FixedPoint, tail};
@@ -351,7 +349,7 @@ mod tests {
     fn hidden_vectors_are_paid_for_and_shared_ones_once() {
         let rows = account(&query(("dicom", "series"), &[], vec![Aggregate::Rows]));
         assert_eq!(rows.vectors.len(), 2, "rows and the hidden patients");
-        let size = ColumnRef::new(0, "series_size_mb");
+        let size = Number::Column(ColumnRef::new(0, "series_size_mb"));
         let mean = vec![Aggregate::Avg(size.clone()), Aggregate::Sum(size)];
         let mean = account(&query(("dicom", "series"), &[], mean));
         assert_eq!(mean.vectors.len(), 4, "centred sum, its rows, plain sum, one hidden patients");
@@ -368,6 +366,29 @@ mod tests {
         let rows = account(&query(("dicom", "series"), &[], vec![Aggregate::Rows]));
         let sds: Vec<f64> = rows.vectors.iter().map(super::NoisedVector::sd).collect();
         assert_eq!(sds, [4.0, 60.0]);
+    }
+
+    #[test]
+    fn days_cost_as_any_sum_and_a_narrower_range_of_them_less_noise() {
+        let column = |name| ColumnRef::new(0, name);
+        let (from, to) = (column("condition_start_date"), column("condition_end_date"));
+        let days = Number::Days(Days { from: from.clone(), to: to.clone() });
+        let mut mean = query(("omop", "condition_occurrence"), &[], vec![Aggregate::Avg(days.clone())]);
+        let wide = account(&mean);
+        let rows = f64::from(wide.rows_per_patient);
+        // A centred sum reaches half the width of the bounds a row: ten years either way, or 45 days.
+        assert_eq!(wide.noise_of(0).unwrap().sd, 4.0 * rows * 3_650.0);
+        mean.cohort = BoolTree::Is(Atom::DateDiff {
+            from: DateOf::Own(from),
+            to: DateOf::Own(to),
+            lo: Some(0),
+            hi: Some(91),
+        });
+        let narrow = account(&mean);
+        assert_eq!(narrow.noise_of(0).unwrap().sd, 4.0 * rows * 45.0);
+        assert_eq!((narrow.rho, narrow.vectors.len()), (3.0 / 32.0, 3));
+        mean.dims = vec![Dim::Bin { of: days, by: Bins::Width(Value::Integer(30)) }];
+        assert_eq!((account(&mean).cells_per_patient, account(&mean).rho), (3, 3.0 / 32.0));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use caim_ontology::{Bounds, Models};
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, ColumnRef};
+use caim_sql::private_query::{Aggregate, BoolTree, Measure, Number};
 use caim_sql::released;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
@@ -83,14 +83,14 @@ impl Spread {
             return Ok(Self { measures: vec![MeasureSpread::default(); query.measures.len()] });
         }
         let accounting = Accounting::new(query, models, policy).map_err(MergeError)?;
-        let measure = |i: usize, of: &Aggregate| -> Result<MeasureSpread, MergeError> {
+        let measure = |i: usize, Measure { of, filter }: &Measure| -> Result<MeasureSpread, MergeError> {
             let noise = accounting.noise_of(i).ok_or_else(|| MergeError("no such measure".into()))?;
             let rows = f64::from(accounting.rows_per_patient);
             let (each, rounding) = match of {
                 Aggregate::Patients => (1.0, f64::from(policy.rounding) / 2.0),
                 Aggregate::Rows | Aggregate::Distinct(_) => (rows, f64::from(policy.rounding) / 2.0),
-                Aggregate::Sum(column) => {
-                    let Bounds { lo, hi, .. } = bounds(query, models, column)?;
+                Aggregate::Sum(number) => {
+                    let Bounds { lo, hi, .. } = bounds(query, models, number, filter)?;
                     (rows * lo.abs().max(hi.abs()), 0.0)
                 }
                 Aggregate::Avg(_) => (rows, 0.0),
@@ -103,7 +103,7 @@ impl Spread {
                 absent: each * patients,
             })
         };
-        let measures = query.measures.iter().enumerate().map(|(i, m)| measure(i, &m.of));
+        let measures = query.measures.iter().enumerate().map(|(i, m)| measure(i, m));
         Ok(Self { measures: measures.collect::<Result<_, _>>()? })
     }
 
@@ -205,7 +205,9 @@ impl Merged {
         for (m, measure) in query.measures.iter().enumerate() {
             let absent = unreleased.get(m).copied().unwrap_or(0.0);
             let bounds = match &measure.of {
-                Aggregate::Sum(column) | Aggregate::Avg(column) => Some(bounds(query, models, column)?),
+                Aggregate::Sum(number) | Aggregate::Avg(number) => {
+                    Some(bounds(query, models, number, &measure.filter)?)
+                }
                 Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => None,
             };
             let sums = order.iter().filter_map(|c| self.sums.get(*c).and_then(|s| s.get(m)));
@@ -314,8 +316,8 @@ fn measure_columns(
 ) -> Result<[ArrayRef; 3], MergeError> {
     let whole = match of {
         Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => true,
-        Aggregate::Sum(column) => {
-            crate::reply::column_type(query, column, models).map_err(MergeError)? == DataType::Int64
+        Aggregate::Sum(number) => {
+            crate::reply::number_type(query, number, models).map_err(MergeError)? == DataType::Int64
         }
         Aggregate::Avg(_) => false,
     };
@@ -329,12 +331,13 @@ fn measure_columns(
     Ok([value, lower, upper])
 }
 
-fn bounds(query: &PrivateQuery, models: &Models, column: &ColumnRef) -> Result<Bounds, MergeError> {
-    let table =
-        query.from.tables.get(column.table).ok_or_else(|| MergeError("a column of no table".into()))?;
-    let table = models.table(&table.schema, &table.table).map_err(|e| MergeError(e.to_string()))?;
-    let found = table.column(&column.column).and_then(caim_ontology::Column::bounds);
-    found.ok_or_else(|| MergeError(format!("{} has no public bounds", column.column)))
+fn bounds(
+    query: &PrivateQuery,
+    models: &Models,
+    number: &Number,
+    filter: &BoolTree,
+) -> Result<Bounds, MergeError> {
+    caim_sql::bounds::of(number, query, filter, models).map_err(|refusal| MergeError(refusal.reason))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, ColumnRef, Dim};
-use caim_sql::released::arrow_type;
+use caim_sql::private_query::{Aggregate, ColumnRef, Dim, Number};
+use caim_sql::released::{arrow_type, bin_type};
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
@@ -29,8 +29,8 @@ pub fn schema(query: &PrivateQuery, models: &Models) -> Result<SchemaRef, String
             Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => {
                 fields.push(Field::new(format!("m{i}"), DataType::Int64, true));
             }
-            Aggregate::Sum(column) => {
-                fields.push(Field::new(format!("m{i}"), column_type(query, column, models)?, true));
+            Aggregate::Sum(number) => {
+                fields.push(Field::new(format!("m{i}"), number_type(query, number, models)?, true));
             }
             Aggregate::Avg(_) => {
                 fields.push(Field::new(format!("m{i}_sum"), DataType::Float64, true));
@@ -45,15 +45,22 @@ fn dim_type(query: &PrivateQuery, dim: &Dim, models: &Models) -> Result<DataType
     match dim {
         Dim::Column(column) => column_type(query, column, models),
         Dim::DatePart { .. } => Ok(DataType::Int64),
+        Dim::Bin { of, by } => Ok(bin_type(by, number_type(query, of, models)?)),
     }
 }
 
-/// The Arrow type of a column of the query.
-pub(crate) fn column_type(
+/// The Arrow type of a number of the query: Int64 or Float64.
+pub(crate) fn number_type(
     query: &PrivateQuery,
-    column: &ColumnRef,
+    number: &Number,
     models: &Models,
 ) -> Result<DataType, String> {
+    let ty = caim_sql::bounds::column_type(number, query, models);
+    ty.map(arrow_type).map_err(|refusal| refusal.reason)
+}
+
+/// The Arrow type of a column of the query.
+fn column_type(query: &PrivateQuery, column: &ColumnRef, models: &Models) -> Result<DataType, String> {
     let table = query.from.tables.get(column.table).ok_or("a column of no table")?;
     let table = models.table(&table.schema, &table.table).map_err(|e| e.to_string())?;
     let column = table.column(&column.column).ok_or_else(|| format!("no column {}", column.column))?;

@@ -1,11 +1,12 @@
 //! The TOML form of a data model. Unknown keys are errors: a misspelt `role` must not turn into "hidden".
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use serde::Deserialize;
 
 use crate::model::{
-    Bounds, Column, ColumnType, DataModel, Grid, ModelError, Reference, Role, Table, TableKind,
+    Action, Bounds, Column, ColumnType, DataModel, Grid, ModelError, Reference, Role, Table, TableKind, Tag,
 };
 
 #[derive(Deserialize)]
@@ -55,8 +56,12 @@ struct ColumnEntry {
     #[serde(default)]
     comment: String,
     vr: Option<String>,
+    tag: Option<String>,
+    action: Option<ActionEntry>,
     references: Option<String>,
     vocabulary: Option<String>,
+    #[serde(default)]
+    roots: Vec<String>,
     #[serde(default)]
     shared: bool,
     lo: Option<f64>,
@@ -85,6 +90,14 @@ enum RoleEntry {
     Date,
     #[default]
     Hidden,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ActionEntry {
+    Kept,
+    Keyed,
+    Coarsened,
 }
 
 #[derive(Deserialize, Clone)]
@@ -121,6 +134,9 @@ fn table(schema: &str, entry: TableEntry) -> Result<Table, String> {
         .map_err(context)?;
     if let Some(column) = first_repeated(columns.iter().map(|c| c.stored.as_str())) {
         return Err(context(format!("column {column} is defined twice (names differ by more than case)")));
+    }
+    if let Some(tag) = first_repeated(columns.iter().filter_map(|c| c.tag)) {
+        return Err(context(format!("the tag {tag} fills two columns")));
     }
     let key = lower(&entry.key);
     if let Some(missing) = key.iter().find(|k| !columns.iter().any(|c| c.stored == **k)) {
@@ -164,10 +180,31 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
         TypeEntry::Timestamp => ColumnType::Timestamp,
     };
     let role = role(&entry, ty).map_err(context)?;
+    if !entry.roots.is_empty() && (ty != ColumnType::Text || !matches!(role, Role::Dimension { .. })) {
+        return Err(context("only a dimension of type text has concepts (roots)".into()));
+    }
     let references =
         entry.references.as_deref().map(|r| reference(schema, r)).transpose().map_err(context)?;
+    let tag = entry.tag.as_deref().map(tag).transpose().map_err(context)?;
+    let action = entry.action.map(action);
+    if action.is_some() && tag.is_none() {
+        return Err(context("an action is stated for the attribute of a tag".into()));
+    }
     let also = lower(&entry.also);
-    Ok(Column { stored, also, ty, role, comment: entry.comment, vr: entry.vr, references, name: entry.name })
+    let (name, comment, vr, roots) = (entry.name, entry.comment, entry.vr, entry.roots);
+    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots })
+}
+
+fn tag(text: &str) -> Result<Tag, String> {
+    Tag::parse(text).ok_or_else(|| format!("tag '{text}' is not of the form 0008,0060"))
+}
+
+fn action(entry: ActionEntry) -> Action {
+    match entry {
+        ActionEntry::Kept => Action::Kept,
+        ActionEntry::Keyed => Action::Keyed,
+        ActionEntry::Coarsened => Action::Coarsened,
+    }
 }
 
 fn role(entry: &ColumnEntry, ty: ColumnType) -> Result<Role, String> {
@@ -237,9 +274,9 @@ fn lower(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.to_lowercase()).collect()
 }
 
-fn first_repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn first_repeated<T: Copy + Eq + Hash>(mut things: impl Iterator<Item = T>) -> Option<T> {
     let mut seen = HashSet::new();
-    names.into_iter().find(|name| !seen.insert(*name))
+    things.find(|thing| !seen.insert(*thing))
 }
 
 #[cfg(test)]
@@ -268,6 +305,15 @@ mod tests {
             (format!("{HEAD}{id}[[table.column]]\nname = 'a'\ntype = 'text'\nrolle = 'x'\n"), "rolle"),
             (format!("{HEAD}key = ['z']\n{id}"), "key column z"),
             (format!("{HEAD}{id}[[table.column]]\nname = '_a'\ntype = 'text'\n"), "belong to the warehouse"),
+            (format!("{HEAD}{id}tag = '0010,20'\n"), "tag '0010,20'"),
+            (format!("{HEAD}{id}action = 'keyed'\n"), "action"),
+            (format!("{HEAD}{id}tag = '0010,0020'\naction = 'keep'\n"), "keyed"),
+            (
+                format!(
+                    "{HEAD}{id}tag = '0010,0020'\n[[table.column]]\nname = 'a'\ntype = 'text'\ntag = '0010,0020'\n"
+                ),
+                "the tag (0010,0020) fills two columns",
+            ),
         ] {
             let fault = parse("m.toml", &text).unwrap_err().to_string();
             assert!(fault.contains(wanted), "{fault} should contain {wanted}");

@@ -69,8 +69,34 @@ pub struct Column {
     pub comment: String,
     /// DICOM value representation (PS3.5 section 6.2) that says how source values are read.
     pub vr: Option<String>,
+    /// The DICOM attribute (PS3.6) that fills the column, where objects are read.
+    pub tag: Option<Tag>,
+    /// What is done about an attribute that the confidentiality profiles of PS3.15 name.
+    pub action: Option<Action>,
     /// The declared foreign key, if any.
     pub references: Option<Reference>,
+    /// Codes of the hyperontology below which the column's concepts lie; empty for columns without concepts.
+    pub roots: Vec<String>,
+}
+
+/// The tag of a DICOM attribute (PS3.5 section 7.1). Ordered as elements are ordered in an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag {
+    /// First half of the number.
+    pub group: u16,
+    /// Second half of the number.
+    pub element: u16,
+}
+
+/// What is done about an attribute that PS3.15 table E.1-1 names because it can lead to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Stored as it is, inside the node; its role says what may be asked of it.
+    Kept,
+    /// Only a keyed hash of it is stored.
+    Keyed,
+    /// Stored or asked only in a coarser form: whole years, months, steps of a grid, that it is there at all.
+    Coarsened,
 }
 
 /// Types of columns. Decimals of the sources are widened to `Float`.
@@ -188,6 +214,8 @@ impl Models {
     pub fn bundled() -> Result<Self, ModelError> {
         Self::new(vec![
             crate::file::parse("dicom.toml", include_str!("../models/dicom.toml"))?,
+            crate::file::parse("eucaim.toml", include_str!("../models/eucaim.toml"))?,
+            crate::file::parse("fhir.toml", include_str!("../models/fhir.toml"))?,
             crate::file::parse("omop.toml", include_str!("../models/omop.toml"))?,
         ])
     }
@@ -335,8 +363,36 @@ impl Role {
     }
 }
 
+impl Tag {
+    /// The tag of these two numbers.
+    #[must_use]
+    pub const fn new(group: u16, element: u16) -> Self {
+        Self { group, element }
+    }
+
+    /// Reads `gggg,eeee`, two numbers of four hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |digits: &str| {
+            let plain = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            plain.then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+        };
+        let (group, element) = text.split_once(',')?;
+        Some(Self { group: number(group)?, element: number(element)? })
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:04X},{:04X})", self.group, self.element)
+    }
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.schema, self.table, self.column)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,12 +4,13 @@
 //! answer store. `lower(plan(to_sql(q))) == q` holds for every lowered `q`, so the text is a faithful record for audit.
 
 mod condition;
+mod days;
 mod render;
 
 use std::collections::BTreeSet;
 
 use crate::private_query::{
-    Aggregate, ColumnRef, Dim, Edge, JoinKey, JoinTree, Measure, PrivateQuery, TableRef,
+    Aggregate, ColumnRef, Days, Dim, Edge, JoinKey, JoinTree, Measure, Number, PrivateQuery, TableRef,
 };
 
 pub(crate) use condition::is_never;
@@ -36,14 +37,15 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
     let dims = dims.into_iter().map(|dim| match dim {
         Dim::Column(column) => Dim::Column(renumber.column(&column)),
         Dim::DatePart { part, column } => Dim::DatePart { part, column: renumber.column(&column) },
+        Dim::Bin { of, by } => Dim::Bin { of: renumber.number(&of), by },
     });
     let measures = measures.into_iter().map(|measure| Measure {
         of: match measure.of {
             Aggregate::Patients => Aggregate::Patients,
             Aggregate::Rows => Aggregate::Rows,
             Aggregate::Distinct(column) => Aggregate::Distinct(renumber.column(&column)),
-            Aggregate::Sum(column) => Aggregate::Sum(renumber.column(&column)),
-            Aggregate::Avg(column) => Aggregate::Avg(renumber.column(&column)),
+            Aggregate::Sum(number) => Aggregate::Sum(renumber.number(&number)),
+            Aggregate::Avg(number) => Aggregate::Avg(renumber.number(&number)),
         },
         filter: condition::canonical(&measure.filter, &renumber),
     });
@@ -72,6 +74,15 @@ impl Renumber {
 
     fn column(&self, column: &ColumnRef) -> ColumnRef {
         ColumnRef { table: self.position(column.table), column: column.column.clone() }
+    }
+
+    fn number(&self, number: &Number) -> Number {
+        match number {
+            Number::Column(column) => Number::Column(self.column(column)),
+            Number::Days(Days { from, to }) => {
+                Number::Days(Days { from: self.column(from), to: self.column(to) })
+            }
+        }
     }
 }
 

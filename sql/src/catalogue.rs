@@ -4,6 +4,7 @@
 //! can say why, and are never handed to the planner.
 
 mod functions;
+mod label;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,9 @@ use functions::Functions;
 
 pub(crate) use functions::foldable;
 pub(crate) use sources::{PublicSource, ReleasedSource, model_table, public_table};
+
+/// The schema of tables that are named without one: the common data model.
+pub const DEFAULT_SCHEMA: &str = "eucaim";
 
 /// The one catalogue name that may stand before a schema: `caim.dicom.series`.
 pub const CATALOGUE: &str = "caim";
@@ -100,7 +104,7 @@ impl Catalogue {
         }
         let (schema, table) = match name.schema() {
             Some(schema) => (schema.to_owned(), name.table().to_owned()),
-            None => (self.only_schema(name)?, name.table().to_owned()),
+            None => (self.schema_of(name)?, name.table().to_owned()),
         };
         match self.tables.get(&(schema.clone(), table.clone())) {
             Some(Entry::Open(source)) => Ok(Arc::clone(source)),
@@ -115,13 +119,14 @@ impl Catalogue {
         }
     }
 
-    /// The schema of a table that is named without one: the only one that has it.
-    fn only_schema(&self, name: &TableReference) -> Result<String, Refusal> {
+    /// The schema of a table that is named without one: the common data model, or the only other that has it.
+    fn schema_of(&self, name: &TableReference) -> Result<String, Refusal> {
         let schemas: Vec<&str> =
             self.tables.keys().filter(|(_, t)| t == name.table()).map(|(s, _)| s.as_str()).collect();
         match schemas.as_slice() {
             [] => Err(self.unknown_table(name)),
             [schema] => Ok((*schema).to_owned()),
+            several if several.contains(&DEFAULT_SCHEMA) => Ok(DEFAULT_SCHEMA.to_owned()),
             several => {
                 let candidates: Vec<String> =
                     several.iter().map(|s| format!("{s}.{}", crate::text::shortened(name.table()))).collect();

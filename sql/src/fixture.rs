@@ -47,6 +47,7 @@ column = [
     { name = "icdo3_morphology", type = "text", role = "dimension" },
     { name = "concept_id", type = "integer", role = "dimension", references = "concept.concept_id" },
     { name = "Diagnosis_Date", type = "date", role = "date" },
+    { name = "resolved_date", type = "date", role = "date" },
 ]
 
 [[table]]
@@ -62,6 +63,7 @@ column = [
     { name = "modality", type = "text", role = "dimension" },
     { name = "concept_id", type = "integer", role = "dimension", references = "concept.concept_id" },
     { name = "study_time", type = "date", role = "date", grid = "month" },
+    { name = "read_date", type = "date", role = "date" },
     { name = "archive_date", type = "date", role = "date", grid = "year" },
     { name = "dose_mgy", type = "float", role = "measure", lo = 0, hi = 100, grid = 0.1 },
     { name = "weight_kg", type = "float", role = "measure", lo = 0, hi = 300, grid = 5 },

@@ -4,8 +4,8 @@
 //! [`text`] reads the statement (limits, names in any case, placeholders), [`catalogue`] shows it the public tables,
 //! [`plan`] makes an analysed logical plan, [`lower`] splits that into private queries and a remainder over what they
 //! release, whose columns [`released`] names. [`private_query`] is the closed form, [`validate`] the one place that
-//! says what a data model allows of it (hub and node both call it), [`canonical`] its one spelling and its SQL text,
-//! [`refusal`] every reason to say no.
+//! says what a data model allows of it (hub and node both call it), [`bounds`] how far its numbers reach,
+//! [`canonical`] its one spelling and its SQL text, [`refusal`] every reason to say no.
 //!
 //! The crate does no IO, runs nothing, and is not async.
 //!
@@ -31,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod bounds;
 mod calendar;
 pub mod canonical;
 pub mod catalogue;

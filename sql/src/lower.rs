@@ -4,10 +4,12 @@
 //! reads a table `released_N`. What stands above runs at the hub on released values; what stands below must fit the
 //! closed form or is refused. Matches list every kind of plan node and expression: a new kind does not slip through.
 
+mod bins;
 mod columns;
 mod compare;
 mod condition;
 mod constant;
+mod days;
 mod groups;
 mod joins;
 mod measures;

@@ -3,6 +3,7 @@
 //! Planning recurses over the statement; call it on a thread with a stack of some MiB.
 
 mod apart;
+mod differences;
 mod errors;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use datafusion_expr::expr::{Cast, Placeholder};
 use datafusion_expr::{self as logical, LogicalPlan};
 use datafusion_optimizer::Analyzer;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
-use datafusion_sql::sqlparser::ast::{Expr, Statement, Visit, Visitor};
+use datafusion_sql::sqlparser::ast::{self, Expr, Statement, Visit, Visitor};
 
 use crate::catalogue::{Catalogue, model_table};
 use crate::refusal::{Code, Refusal};
@@ -46,12 +47,13 @@ pub struct Planned {
 /// `UnknownName` with the nearest names, `VolatileFunction`, `FunctionNotAllowed`, `TableNotAllowed`, `Invalid`,
 /// `Unsupported`.
 pub fn plan(query: &Query, catalogue: &Catalogue) -> Result<Planned, Refusal> {
-    check_functions(query, catalogue)?;
+    let ast = differences::subtracted(query.ast.as_ref().clone())?;
+    check_functions(&ast, catalogue)?;
     // What is not released reads NULL: it comes last, whatever the order.
     let options = ParserOptions::new()
         .with_map_string_types_to_utf8view(false)
         .with_default_null_ordering(NullOrdering::NullsLast);
-    let statement = Statement::Query(Box::new(apart::told_apart(query.ast.as_ref().clone())));
+    let statement = Statement::Query(Box::new(apart::told_apart(ast)));
     let raw = SqlToRel::new_with_options(catalogue, options)
         .sql_statement_to_plan(statement)
         .and_then(typed_by_casts)
@@ -123,7 +125,7 @@ fn analysed(plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
 }
 
 /// Every function that the statement calls must be known, and have one answer.
-fn check_functions(query: &Query, catalogue: &Catalogue) -> Result<(), Refusal> {
+fn check_functions(query: &ast::Query, catalogue: &Catalogue) -> Result<(), Refusal> {
     struct Calls<'a>(&'a Catalogue);
     impl Visitor for Calls<'_> {
         type Break = Box<Refusal>;
@@ -137,7 +139,7 @@ fn check_functions(query: &Query, catalogue: &Catalogue) -> Result<(), Refusal> 
             }
         }
     }
-    match query.ast.visit(&mut Calls(catalogue)) {
+    match query.visit(&mut Calls(catalogue)) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refusal) => Err(*refusal),
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of the closed form's encoding. Raise it with every change of these types.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A question about patients, in closed form.
 ///
@@ -58,6 +58,26 @@ pub struct ColumnRef {
     pub table: usize,
     /// Stored name of the column, lower case.
     pub column: String,
+}
+
+/// Whole days between two dates of a joined row: `to` minus `from`, NULL where one of them is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Days {
+    /// A column of role date.
+    pub from: ColumnRef,
+    /// A column of role date.
+    pub to: ColumnRef,
+}
+
+/// A number that a joined row has, with [public bounds](crate::bounds).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Number {
+    /// A measure, or a dimension with bounds.
+    Column(ColumnRef),
+    /// Days between two dates. Integer.
+    Days(Days),
 }
 
 /// How two tables of a tree are joined. Equality of the patient is always implied between patient tables.
@@ -128,8 +148,29 @@ pub enum Atom {
         /// Upper end, if any.
         hi: Option<Endpoint>,
     },
+    /// The days from one date to another lie in a range; at least one end is there. Canonical: `from < to`.
+    DateDiff {
+        /// A date.
+        from: DateOf,
+        /// A date; not both belong to the row outside.
+        to: DateOf,
+        /// The fewest days, if bounded.
+        lo: Option<i64>,
+        /// One more than the most days, if bounded.
+        hi: Option<i64>,
+    },
     /// The patient has rows in other tables that meet a condition.
     Exists(Box<Exists>),
+}
+
+/// A date that [`Atom::DateDiff`] looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DateOf {
+    /// Of the joined row itself.
+    Own(ColumnRef),
+    /// Inside an [`Exists`]: of the row directly outside, in the outer tree.
+    Outer(ColumnRef),
 }
 
 /// One end of a range.
@@ -182,6 +223,38 @@ pub enum Dim {
         /// A column of role date.
         column: ColumnRef,
     },
+    /// The bin that a number falls into.
+    Bin {
+        /// What is put into bins.
+        of: Number,
+        /// Which bins there are.
+        by: Bins,
+    },
+}
+
+/// Public bins of a number. At most [`MAX_BINS`](crate::validate::MAX_BINS).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Bins {
+    /// Bins of one width from 0 on, each named by its lower end, which belongs to it: `floor(x / width) * width`. Values
+    /// beyond the [public span](crate::bounds::bins) count in the first and the last bin; NULL has a bin of its own.
+    /// The width has the type of the number and is a multiple of its grid.
+    Width(Value),
+    /// Bins with labels.
+    Labels(Labels),
+}
+
+/// Bins between public edges, each with a label. Bins with equal labels are one cell.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// Where a bin begins, in ascending order, at least one. The value itself belongs to the bin that begins if the
+    /// edge is inclusive, which it always is for integers and days.
+    pub edges: Vec<Endpoint>,
+    /// The label below the first edge, then those of the bins that begin at the edges. `None` is NULL.
+    pub labels: Vec<Option<Value>>,
+    /// The label where the number is NULL.
+    pub null: Option<Value>,
 }
 
 /// Parts of a date that may be grouped; the answer is an integer.
@@ -216,10 +289,10 @@ pub enum Aggregate {
     Rows,
     /// Different values of an identifier that belongs to one patient. Integer.
     Distinct(ColumnRef),
-    /// Sum of a measure. Integer or float, as the column.
-    Sum(ColumnRef),
-    /// Mean of a measure. Float.
-    Avg(ColumnRef),
+    /// Sum of a number. Integer or float, as the number.
+    Sum(Number),
+    /// Mean of a number. Float.
+    Avg(Number),
 }
 
 /// A public value in a question.
@@ -310,6 +383,46 @@ impl BoolTree {
     #[must_use]
     pub fn is_always(&self) -> bool {
         matches!(self, Self::And(all) if all.is_empty())
+    }
+}
+
+impl DateOf {
+    /// The column.
+    #[must_use]
+    pub fn column(&self) -> &ColumnRef {
+        match self {
+            Self::Own(column) | Self::Outer(column) => column,
+        }
+    }
+}
+
+impl Number {
+    /// The columns that it is computed from.
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnRef> {
+        let (first, second) = match self {
+            Self::Column(column) => (column, None),
+            Self::Days(Days { from, to }) => (from, Some(to)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+impl Dim {
+    /// The columns that it is computed from.
+    pub fn columns(&self) -> impl Iterator<Item = &ColumnRef> {
+        let (column, number) = match self {
+            Self::Column(column) | Self::DatePart { column, .. } => (Some(column), None),
+            Self::Bin { of, .. } => (None, Some(of)),
+        };
+        column.into_iter().chain(number.into_iter().flat_map(Number::columns))
+    }
+}
+
+impl Labels {
+    /// The type of the labels, by one that is not NULL; `None` when all are.
+    #[must_use]
+    pub fn example(&self) -> Option<&Value> {
+        self.labels.iter().chain([&self.null]).flatten().next()
     }
 }
 

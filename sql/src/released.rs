@@ -3,7 +3,8 @@
 use caim_ontology::{ColumnType, Models};
 use datafusion_common::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
-use crate::private_query::{Aggregate, ColumnRef, Dim, PrivateQuery};
+use crate::bounds;
+use crate::private_query::{Aggregate, Bins, ColumnRef, Dim, Number, PrivateQuery, Value};
 use crate::refusal::Refusal;
 use crate::validate;
 
@@ -20,6 +21,21 @@ pub fn arrow_type(ty: ColumnType) -> DataType {
     }
 }
 
+/// The Arrow type of bins of a number of some type: that of the number, or of the labels.
+#[must_use]
+pub fn bin_type(by: &Bins, number: DataType) -> DataType {
+    match by {
+        Bins::Width(_) => number,
+        Bins::Labels(labels) => match labels.example() {
+            Some(Value::Integer(_)) => DataType::Int64,
+            Some(Value::Float(_)) => DataType::Float64,
+            Some(Value::Boolean(_)) => DataType::Boolean,
+            Some(Value::Date(_)) => DataType::Date32,
+            Some(Value::Text(_)) | None => DataType::Utf8,
+        },
+    }
+}
+
 /// `d0`, `d1`, ... for the dims, then for measure `i` its value `m{i}` (Int64 for counts and sums of integers, else
 /// Float64) and the bounds `m{i}_lower` and `m{i}_upper` (Float64). Every column is nullable: NULL is not released.
 ///
@@ -27,18 +43,20 @@ pub fn arrow_type(ty: ColumnType) -> DataType {
 /// When the query names a table or column that the models do not have.
 pub fn schema(query: &PrivateQuery, models: &Models) -> Result<Schema, Refusal> {
     let column_type = |column: &ColumnRef| Ok(arrow_type(validate::column(&query.from, column, models)?.ty));
+    let number_type = |of: &Number| Ok::<_, Refusal>(arrow_type(bounds::column_type(of, query, models)?));
     let mut fields = Vec::with_capacity(query.dims.len() + 3 * query.measures.len());
     for (i, dim) in query.dims.iter().enumerate() {
         let ty = match dim {
             Dim::Column(column) => column_type(column)?,
             Dim::DatePart { .. } => DataType::Int64,
+            Dim::Bin { of, by } => bin_type(by, number_type(of)?),
         };
         fields.push(Field::new(format!("d{i}"), ty, true));
     }
     for (i, measure) in query.measures.iter().enumerate() {
         let ty = match &measure.of {
             Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => DataType::Int64,
-            Aggregate::Sum(column) => column_type(column)?,
+            Aggregate::Sum(number) => number_type(number)?,
             Aggregate::Avg(_) => DataType::Float64,
         };
         fields.push(Field::new(format!("m{i}"), ty, true));

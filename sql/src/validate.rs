@@ -3,14 +3,19 @@
 //! Lowering builds a [`PrivateQuery`] and has it validated; a node validates what came over the wire by the same rules,
 //! whoever sent it. Every column is checked in the position where it stands.
 
+mod bins;
 mod roles;
 mod tree;
 
 use caim_ontology::{Column, Models};
 
-use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, PrivateQuery, VERSION};
+use crate::bounds;
+use crate::private_query::{
+    Atom, Bins, BoolTree, ColumnRef, DateOf, Dim, Exists, JoinTree, PrivateQuery, VERSION,
+};
 use crate::refusal::{Code, Refusal};
 
+pub(crate) use bins::{number_name, too_far as days_too_far};
 pub(crate) use roles::{Comparison, comparison, full_name, off_grid_number};
 pub(crate) use tree::{Components, Declared, Side, Tables, declared, undeclared};
 
@@ -22,6 +27,8 @@ pub const MAX_DIMS: usize = 4;
 pub const MAX_MEASURES: usize = 16;
 /// Values of one `In`.
 pub const MAX_VALUES: usize = 1_000;
+/// Bins of one dimension.
+pub const MAX_BINS: usize = 64;
 /// Bytes of one text value.
 pub const MAX_TEXT_BYTES: usize = 256;
 /// Tables of one join tree.
@@ -40,7 +47,8 @@ pub const MAX_ROWS_PER_PATIENT: std::ops::RangeInclusive<u32> = 1..=1_000;
 /// # Errors
 /// `Malformed` for what no lowering builds, else the code of the rule that is broken, naming the column and its role.
 pub fn validate(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
-    check(query, models, MAX_ATOMS)
+    check(query, models, MAX_ATOMS)?;
+    check_bins(query, models)
 }
 
 /// The same for a question that is not yet canonical: conditions that will be merged are not counted.
@@ -61,13 +69,25 @@ fn check(query: &PrivateQuery, models: &Models, max_atoms: usize) -> Result<(), 
     }
     let mut check = Check { models, atoms: 0, max_atoms };
     let tables = Tables::checked(&query.from, models)?;
-    check.condition(&query.cohort, &tables, Depth::default())?;
+    let around = Around { own: &tables, outer: None };
+    check.condition(&query.cohort, around, Depth::default())?;
     for dim in &query.dims {
         roles::dim(dim, &tables)?;
     }
     for measure in &query.measures {
         roles::measure(&measure.of, &tables)?;
-        check.condition(&measure.filter, &tables, Depth::default())?;
+        check.condition(&measure.filter, around, Depth::default())?;
+    }
+    Ok(())
+}
+
+/// Says no to more bins than are offered, which is known once the cohort is canonical.
+fn check_bins(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
+    for dim in &query.dims {
+        match dim {
+            Dim::Bin { of, by: Bins::Width(width) } => bounds::bins(of, width, query, models)?,
+            Dim::Bin { by: Bins::Labels(_), .. } | Dim::Column(_) | Dim::DatePart { .. } => continue,
+        };
     }
     Ok(())
 }
@@ -113,6 +133,24 @@ struct Depth {
     nesting: usize,
 }
 
+/// The tables that a condition may speak of.
+#[derive(Clone, Copy)]
+struct Around<'t, 'a> {
+    own: &'t Tables<'a>,
+    /// Those of the row outside, inside `EXISTS`.
+    outer: Option<&'t Tables<'a>>,
+}
+
+impl<'a> Around<'_, 'a> {
+    fn date(self, date: &DateOf) -> Result<Side<'a>, Refusal> {
+        let missing = || Refusal::new(Code::Malformed, "a date of a row outside that is not there");
+        match date {
+            DateOf::Own(column) => self.own.named(column),
+            DateOf::Outer(column) => self.outer.ok_or_else(missing)?.named(column),
+        }
+    }
+}
+
 struct Check<'a> {
     models: &'a Models,
     atoms: usize,
@@ -120,21 +158,22 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn condition(&mut self, tree: &BoolTree, tables: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+    fn condition(&mut self, tree: &BoolTree, around: Around<'_, '_>, depth: Depth) -> Result<(), Refusal> {
         if depth.nesting > MAX_CONDITION_DEPTH {
             return Err(too_many("nested conditions", depth.nesting, MAX_CONDITION_DEPTH));
         }
         let inner = Depth { nesting: depth.nesting + 1, ..depth };
         match tree {
             BoolTree::And(parts) | BoolTree::Or(parts) => {
-                parts.iter().try_for_each(|part| self.condition(part, tables, inner))
+                parts.iter().try_for_each(|part| self.condition(part, around, inner))
             }
-            BoolTree::Not(part) => self.condition(part, tables, inner),
-            BoolTree::Is(atom) => self.atom(atom, tables, depth),
+            BoolTree::Not(part) => self.condition(part, around, inner),
+            BoolTree::Is(atom) => self.atom(atom, around, depth),
         }
     }
 
-    fn atom(&mut self, atom: &Atom, tables: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+    fn atom(&mut self, atom: &Atom, around: Around<'_, '_>, depth: Depth) -> Result<(), Refusal> {
+        let tables = around.own;
         self.atoms += 1;
         if self.atoms > self.max_atoms {
             return Err(Refusal::new(Code::TooComplex, format!("more than {} conditions", self.max_atoms)));
@@ -143,6 +182,11 @@ impl Check<'_> {
             Atom::In { column, values } => roles::in_values(tables.named(column)?, values),
             Atom::IsNull { column } => roles::is_null(tables.named(column)?),
             Atom::Range { column, lo, hi } => roles::range(tables.named(column)?, lo.as_ref(), hi.as_ref()),
+            Atom::DateDiff { from, to, lo, hi } => {
+                let both_outside = matches!((from, to), (DateOf::Outer(_), DateOf::Outer(_)));
+                bins::days(around.date(from)?, around.date(to)?)?;
+                bins::date_diff(*lo, *hi, both_outside)
+            }
             Atom::Exists(exists) => self.exists(exists, tables, depth),
         }
     }
@@ -154,7 +198,7 @@ impl Check<'_> {
         }
         let inner = Tables::checked(&exists.from, self.models)?;
         tree::link(&exists.link, outer, &inner)?;
-        self.condition(&exists.cohort, &inner, deeper)
+        self.condition(&exists.cohort, Around { own: &inner, outer: Some(outer) }, deeper)
     }
 }
 

@@ -3,6 +3,7 @@
 After every accident the last epoch must still answer, whole: the number of rows is checked by asking the node.
 """
 
+import json
 import os
 import random
 import shutil
@@ -198,8 +199,10 @@ class Operators(unittest.TestCase):
         return time.monotonic() - start
 
     def test_a_damaged_file_is_found_by_verify_and_never_answered_from(self):
-        files = sorted((self.node / "warehouse" / "data").glob("*.parquet"), key=lambda path: path.stat().st_size)
-        damaged = files[-1]
+        warehouse = self.node / "warehouse"
+        newest = max((warehouse / "manifests").glob("*.json"), key=lambda path: int(path.stem))
+        series = json.loads(newest.read_text())["tables"]["dicom.series"]
+        damaged = warehouse / "data" / f"{series[0]['sha256']}.parquet"
         content = bytearray(damaged.read_bytes())
         content[len(content) // 2] ^= 1
         os.chmod(damaged, 0o644)

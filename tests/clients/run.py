@@ -8,12 +8,15 @@ import time
 import unittest
 
 import answers
+import canaries
+import dicom_oracle
 import doors
 import federation
+import generated
 import links
 import operators
 
-MODULES = [answers, doors, links, operators]
+MODULES = [answers, canaries, dicom_oracle, doors, generated, links, operators]
 
 
 class Tally(unittest.TestResult):

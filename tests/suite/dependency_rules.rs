@@ -55,7 +55,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         &["datafusion*", "tonic*", "arrow-flight"],
         "the warehouse knows no query and no wire",
     ),
-    ("caim-connectors", &["datafusion*", "tonic*", "arrow-flight"], "connectors know no query and no wire"),
+    ("caim-connectors", &["tonic*", "arrow-flight", "axum*"], "connectors know no wire"),
 ];
 
 const ASYNC: &[&str] = &["tokio*", "async-*", "futures*", "tonic*", "hyper*", "reqwest"];

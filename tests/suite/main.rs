@@ -4,13 +4,16 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod demo_codes;
 mod dependency_rules;
 mod documents;
 mod exact;
 mod gate;
+mod hospitals;
 mod house_style;
 mod planning;
 mod privacy_page;
 mod questions;
 mod refusal_pages;
 mod series;
+mod timelines;

@@ -10,7 +10,7 @@ use caim_sql::PrivateQuery;
 use caim_sql::catalogue::Catalogue;
 use caim_sql::lower::{Settings, lower};
 use caim_sql::plan::plan;
-use caim_sql::private_query::{Aggregate, Dim, Measure};
+use caim_sql::private_query::{Aggregate, Bins, Dim, Measure};
 use caim_sql::text::{Statement, read};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
@@ -101,8 +101,15 @@ impl Condition {
     }
 }
 
-const DIMS: [&str; 5] =
-    ["Modality", "BodyPartExamined", "Manufacturer", "PatientSex", "EXTRACT(YEAR FROM StudyDate)"];
+const DIMS: [&str; 7] = [
+    "Modality",
+    "BodyPartExamined",
+    "Manufacturer",
+    "PatientSex",
+    "EXTRACT(YEAR FROM StudyDate)",
+    "floor(PatientAge / 20) * 20",
+    "CASE WHEN PatientAge < 50 THEN 'young' WHEN PatientAge < 70 THEN 'middle' ELSE 'old' END",
+];
 const MEASURES: [&str; 5] = [
     "count(DISTINCT PatientID)",
     "count(*)",
@@ -164,6 +171,15 @@ pub(crate) async fn ask(node: &Arc<Node>, query: &PrivateQuery, models: &Models)
 /// The values of the dims; `None` is NULL.
 pub(crate) type Cell = Vec<Option<String>>;
 
+/// What the CASE of [`DIMS`] calls an age; SQL puts the unknown ones into ELSE.
+fn age_group(age: Option<i64>) -> &'static str {
+    match age {
+        Some(..50) => "young",
+        Some(50..70) => "middle",
+        Some(70..) | None => "old",
+    }
+}
+
 /// The cell that a row falls into.
 pub(crate) fn cell_of(query: &PrivateQuery, row: &Series) -> Cell {
     let dim = |dim: &Dim| match dim {
@@ -175,6 +191,8 @@ pub(crate) fn cell_of(query: &PrivateQuery, row: &Series) -> Cell {
             other => panic!("no truth for {other}"),
         },
         Dim::DatePart { .. } => row.year().map(|y| y.to_string()),
+        Dim::Bin { by: Bins::Width(_), .. } => row.age.map(|age| (age.clamp(0, 120) / 20 * 20).to_string()),
+        Dim::Bin { by: Bins::Labels(_), .. } => Some(age_group(row.age).to_owned()),
     };
     query.dims.iter().map(dim).collect()
 }

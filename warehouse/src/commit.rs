@@ -66,6 +66,14 @@ impl Commit {
         }
     }
 
+    /// The collections that the next epoch's batches name, in order.
+    pub fn collections(&self) -> impl Iterator<Item = &str> {
+        let stay = self.base.batches().iter().filter(|batch| !self.removed.contains(&batch.id));
+        let all: BTreeSet<&String> =
+            stay.flat_map(|batch| &batch.collections).chain(&self.collections).collect();
+        all.into_iter().map(String::as_str)
+    }
+
     /// The batch that new files belong to.
     #[must_use]
     pub fn batch(&self) -> &BatchId {
@@ -142,8 +150,8 @@ impl Commit {
         Ok(self.ordinals.insert(ordinals))
     }
 
-    /// Makes the next epoch and returns it once it would survive a power cut. A commit that changes nothing
-    /// returns the epoch it built on.
+    /// Makes the next epoch and returns it once it would survive a power cut. A commit after which every table
+    /// holds what it held returns the epoch it built on: one truth has one epoch.
     ///
     /// # Errors
     /// [`Error::Unfinished`] when a writer failed or was not finished, [`Error::TooManyPatients`],
@@ -154,7 +162,7 @@ impl Commit {
         let staged = self.staging.files()?;
         let manifest = self.next(&staged, patients);
         let old = self.base.manifest();
-        if manifest.tables == old.tables && manifest.batches == old.batches {
+        if contents(&manifest.tables) == contents(&old.tables) && self.base_is_whole() {
             return Ok(self.base);
         }
         self.warehouse.place(&staged)?;
@@ -171,6 +179,11 @@ impl Commit {
             writer.finish()?;
         }
         ordinals.count()
+    }
+
+    /// Whether every file of the base is there as it was committed: what is damaged is written again.
+    fn base_is_whole(&self) -> bool {
+        self.base.manifest().tables.values().flatten().all(|file| self.base.path(file).is_ok())
     }
 
     fn next(&self, staged: &[StagedFile], patients: u32) -> Manifest {
@@ -221,6 +234,17 @@ impl Commit {
             rows,
         })
     }
+}
+
+/// What tables hold, whoever brought it.
+fn contents(tables: &BTreeMap<TableName, Vec<DataFile>>) -> BTreeMap<&TableName, Vec<&str>> {
+    tables.iter().map(|(table, files)| (table, hashes(files))).collect()
+}
+
+fn hashes(files: &[DataFile]) -> Vec<&str> {
+    let mut hashes: Vec<&str> = files.iter().map(|file| file.sha256.as_str()).collect();
+    hashes.sort_unstable();
+    hashes
 }
 
 fn owned_by_batches(tables: &BTreeMap<TableName, Vec<DataFile>>) -> impl Iterator<Item = &DataFile> {

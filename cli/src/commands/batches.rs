@@ -38,9 +38,8 @@ pub fn run(args: Args) -> Outcome {
 }
 
 fn line(batch: &Batch) -> [String; 6] {
-    // The warehouse's own tables (schema `system`) are nothing that came in.
-    let rows: u64 =
-        batch.rows.iter().filter(|(table, _)| table.schema != "system").map(|(_, rows)| rows).sum();
+    let landed = batch.rows.iter().filter(|(table, _)| !caim_connectors::is_derived(table));
+    let rows: u64 = landed.map(|(_, rows)| rows).sum();
     let at = i64::try_from(batch.at).ok().and_then(|at| DateTime::from_timestamp(at, 0));
     [
         batch.id.to_string(),

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  caim ingest /srv/caim exports/series.parquet exports/omop/
+  caim ingest /srv/caim /archive/dicom exports/omop/ exports/fhir/
   caim ingest /srv/caim idc_index.parquet --collection-column collection_id
   caim ingest /srv/caim omop.zip --collection registry-2025 --dry-run
 
@@ -23,7 +23,7 @@ Exit code 3: finished, but rows were rejected; the report names file, line, reas
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,
-    /// DICOM tables (Parquet or CSV, columns named by keyword), OMOP folders or zips
+    /// Folders, zips or files: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of DICOM keywords
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Collection that the records belong to; by default one that is called `default`
@@ -51,7 +51,7 @@ pub struct Args {
 
 /// The connectors by name, with `auto` for whichever fits.
 fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
-    let names = [Format::Auto, Format::DicomTable, Format::Omop].map(Format::name);
+    let names = Format::ALL.map(Format::name);
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 

@@ -51,6 +51,18 @@ pub const NODE: &[Key] = &[
         "OMOP column that holds the hospital's patient identifier, the same as DICOM's PatientID.",
     ),
     key(
+        "identity.fhir_system",
+        "",
+        "a URI",
+        "System of the Patient.identifier that names the patient. Without it, the type of identifier decides.",
+    ),
+    key(
+        "identity.fhir_type",
+        "\"MR\"",
+        "a code of HL7 table 0203",
+        "Type of the Patient.identifier that names the patient, the same as DICOM's PatientID.",
+    ),
+    key(
         "identity.linkage",
         "",
         "a path",

@@ -10,11 +10,11 @@ pub struct Recipe {
 }
 
 const FILES: [&str; 6] = [
-    include_str!("cookbook/1-modalities.sql"),
-    include_str!("cookbook/2-body-parts.sql"),
-    include_str!("cookbook/3-prostate-mr.sql"),
-    include_str!("cookbook/4-diagnosis-by-sex.sql"),
-    include_str!("cookbook/5-years.sql"),
+    include_str!("cookbook/1-diagnoses.sql"),
+    include_str!("cookbook/2-age-and-sex.sql"),
+    include_str!("cookbook/3-body-parts.sql"),
+    include_str!("cookbook/4-prostate-mr.sql"),
+    include_str!("cookbook/5-diagnosis-to-imaging.sql"),
     include_str!("cookbook/6-refused.sql"),
 ];
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 /// What a stream of chance is used for; part of the stream's number.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +17,7 @@ pub(super) enum Purpose {
     Care(u16),
 }
 
-/// A stream of chance.
+/// A stream of chance. Every draw of a stream has its place: a new one is added at the end, or to a stream of its own.
 pub(super) struct Dice(ChaCha8Rng);
 
 impl Dice {
@@ -29,6 +30,11 @@ impl Dice {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(kind << 32 | u64::from(person));
         Self(rng)
+    }
+
+    /// The stream that hangs on a name alone: for what belongs to a file and not to a person.
+    pub(super) fn named(name: &str) -> Self {
+        Self(ChaCha8Rng::from_seed(Sha256::digest(name).into()))
     }
 
     /// Between 0 and 1.
@@ -65,10 +71,20 @@ impl Dice {
 
     /// A DICOM identifier that needs no registered root (PS3.5 section B.2): `2.25.` and a random UUID as an integer.
     pub(super) fn uid(&mut self) -> String {
+        format!("2.25.{}", self.version_4())
+    }
+
+    /// A random UUID (RFC 9562) as text.
+    pub(super) fn uuid(&mut self) -> String {
+        let hex = format!("{:032x}", self.version_4());
+        let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default();
+        [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+    }
+
+    fn version_4(&mut self) -> u128 {
         let random: u128 = self.0.random();
         let version_4 = random & !(0xf << 76) | (0x4 << 76);
-        let variant_1 = version_4 & !(0x3 << 62) | (0x2 << 62);
-        format!("2.25.{variant_1}")
+        version_4 & !(0x3 << 62) | (0x2 << 62)
     }
 }
 
@@ -148,6 +164,17 @@ mod tests {
             assert!(uid.len() <= 64 && !uid.contains(".0"), "{uid}");
             let uuid: u128 = uid.strip_prefix("2.25.").unwrap().parse().unwrap();
             assert_eq!((uuid >> 76 & 0xf, uuid >> 62 & 0x3), (4, 2));
+            let uuid = dice.uuid();
+            assert!(
+                uuid.len() == 36 && uuid.as_bytes()[14] == b'4' && b"89ab".contains(&uuid.as_bytes()[19])
+            );
         }
+    }
+
+    #[test]
+    fn a_named_stream_hangs_on_its_name_alone() {
+        let draw = |name| Dice::named(name).share();
+        assert_eq!(draw("2.25.1"), draw("2.25.1"));
+        assert_ne!(draw("2.25.1"), draw("2.25.2"));
     }
 }

@@ -1,4 +1,4 @@
-//! Writes a hospital's DICOM table: one row a series, columns named by DICOM keyword, Parquet or CSV.
+//! Writes a hospital's DICOM table: Parquet with one row a series, columns named by DICOM keyword.
 //!
 //! Rows are written in batches as they come; a hospital of any size needs the memory of one batch.
 
@@ -9,16 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use datafusion::arrow::array::{ArrayRef, Date32Array, Float64Array, Int64Array, StringArray};
-use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::Date32Type;
 use datafusion::arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::imaging::{Series, Study};
-use super::person::Person;
-use super::population::TableForm;
+use super::care::Care;
+use super::imaging::{Imaging, Series, Study};
 
 /// Rows held before they are written.
 const BATCH: usize = 8_192;
@@ -27,7 +25,7 @@ const BATCH: usize = 8_192;
 pub(super) struct DicomTable<'a> {
     collection: &'a str,
     rows: Vec<Row<'a>>,
-    sink: Sink,
+    writer: ArrowWriter<File>,
 }
 
 struct Row<'a> {
@@ -37,52 +35,32 @@ struct Row<'a> {
     age: Option<String>,
     study: String,
     date: NaiveDate,
-    number: i64,
     series: Series<'a>,
-}
-
-enum Sink {
-    Parquet(ArrowWriter<File>),
-    Csv(csv::Writer<File>),
-}
-
-impl TableForm {
-    /// The name of a hospital's table.
-    pub(super) fn file_name(self) -> &'static str {
-        match self {
-            TableForm::Parquet => "series.parquet",
-            TableForm::Csv => "series.csv",
-        }
-    }
 }
 
 impl<'a> DicomTable<'a> {
     /// Starts a table at `path`, over any that is there.
-    pub(super) fn create(path: &Path, form: TableForm, collection: &'a str) -> Result<Self> {
+    pub(super) fn create(path: &Path, collection: &'a str) -> Result<Self> {
         let file = File::create(path).with_context(|| path.display().to_string())?;
-        Ok(Self { collection, rows: Vec::new(), sink: Sink::open(form, file)? })
+        let zstd = Compression::ZSTD(ZstdLevel::default());
+        let properties = WriterProperties::builder().set_compression(zstd).build();
+        let writer = ArrowWriter::try_new(file, batch(&[], "")?.schema(), Some(properties))?;
+        Ok(Self { collection, rows: Vec::new(), writer })
     }
 
-    /// Adds all series of one study.
-    pub(super) fn write(
-        &mut self,
-        person: &Person<'_>,
-        sex: Option<&'static str>,
-        study: Study<'a>,
-    ) -> Result<()> {
-        // PS3.5 section 6.2: an age string is three digits and a unit.
-        let age = study.age.map(|years| format!("{years:03}Y"));
-        for (number, series) in (1..).zip(study.series) {
-            self.rows.push(Row {
-                patient: (!series.orphan).then(|| person.id()),
-                sex,
-                birth: person.birth,
-                age: age.clone(),
+    /// Adds all series of a patient.
+    pub(super) fn write(&mut self, care: &Care<'a>) -> Result<()> {
+        let Some(Imaging { sex, studies }) = &care.imaging else { return Ok(()) };
+        for study in studies {
+            self.rows.extend(study.series.iter().map(|series| Row {
+                patient: (!series.orphan).then(|| care.person.id()),
+                sex: *sex,
+                birth: care.person.birth,
+                age: age(study),
                 study: study.uid.clone(),
                 date: study.date,
-                number,
-                series,
-            });
+                series: series.clone(),
+            }));
         }
         if self.rows.len() >= BATCH { self.flush() } else { Ok(()) }
     }
@@ -90,37 +68,20 @@ impl<'a> DicomTable<'a> {
     /// Writes what is left and closes the file.
     pub(super) fn close(mut self) -> Result<()> {
         self.flush()?;
-        if let Sink::Parquet(writer) = self.sink {
-            writer.close()?;
-        }
+        self.writer.close()?;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         let batch = batch(&self.rows, self.collection)?;
         self.rows.clear();
-        match &mut self.sink {
-            Sink::Parquet(writer) => writer.write(&batch)?,
-            Sink::Csv(writer) => writer.write(&batch)?,
-        }
-        Ok(())
+        Ok(self.writer.write(&batch)?)
     }
 }
 
-impl Sink {
-    fn open(form: TableForm, file: File) -> Result<Self> {
-        Ok(match form {
-            TableForm::Parquet => {
-                let zstd = Compression::ZSTD(ZstdLevel::default());
-                let properties = WriterProperties::builder().set_compression(zstd).build();
-                Sink::Parquet(ArrowWriter::try_new(file, batch(&[], "")?.schema(), Some(properties))?)
-            }
-            // PS3.5 section 6.2: a date is eight digits.
-            TableForm::Csv => {
-                Sink::Csv(csv::WriterBuilder::new().with_date_format("%Y%m%d".to_owned()).build(file))
-            }
-        })
-    }
+/// PS3.5 section 6.2: an age string is three digits and a unit.
+pub(super) fn age(study: &Study<'_>) -> Option<String> {
+    study.age.map(|years| format!("{years:03}Y"))
 }
 
 /// The rows as columns. `StationName` and the like are not in the data model: an ingest names and leaves out such.
@@ -148,7 +109,7 @@ fn batch(rows: &[Row<'_>], collection: &str) -> Result<RecordBatch> {
         ("StudyInstanceUID", text(|row| Some(row.study.clone())), true),
         ("StudyDate", date(|row| row.date), true),
         ("SeriesInstanceUID", text(|row| Some(row.series.uid.clone())), true),
-        ("SeriesNumber", number(|row| row.number), true),
+        ("SeriesNumber", number(|row| row.series.number), true),
         ("SeriesDate", date(|row| row.date), true),
         ("Modality", text(|row| Some(row.series.modality.to_owned())), true),
         ("SOPClassUID", text(|row| Some(row.series.sop_class.to_owned())), true),

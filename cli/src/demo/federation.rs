@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use caim_connectors::{Collection, Format, IngestOptions, Progress, Report};
+use anyhow::{Context, Result};
+use caim_connectors::{Collection, IngestOptions, Progress, Report};
 
-use super::hospital::{Sources, generate};
+use super::hospital::{Kind, Source, generate};
 use super::person::Plan;
 use super::population::{Hospital, Population};
 use crate::config::{HUB_FILE, NODE_FILE};
@@ -33,8 +33,17 @@ pub struct Ready {
     pub name: String,
     /// Folder of the node.
     pub dir: PathBuf,
-    /// What was taken in: the DICOM table, then the OMOP folder.
-    pub reports: [Report; 2],
+    /// What was taken in, source by source.
+    pub taken: Vec<Taken>,
+}
+
+/// A source that was taken in.
+#[derive(Debug)]
+pub struct Taken {
+    /// The source.
+    pub source: Source,
+    /// What came in.
+    pub report: Report,
 }
 
 /// Makes the hub's folder below `dir`, unless it is there.
@@ -65,17 +74,14 @@ pub fn hospital(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<Ready> {
-    let hospital = population
-        .hospitals()
-        .get(position)
-        .ok_or_else(|| anyhow::anyhow!("the population has no hospital {position}"))?;
+    let hospital = population.at(position)?;
     let dir = dir.join(&hospital.name);
     let sources = generate(population, plan, position, &dir.join("sources"))?;
     if !dir.join(NODE_FILE).exists() {
         setup::node(&dir, &new_node(hospital))?;
     }
-    let reports = take_in(&dir, hospital, &sources, progress)?;
-    Ok(Ready { name: hospital.name.clone(), dir, reports })
+    let taken = sources.into_iter().map(|source| take_in(&dir, hospital, source, progress));
+    Ok(Ready { name: hospital.name.clone(), taken: taken.collect::<Result<_>>()?, dir })
 }
 
 fn new_node(hospital: &Hospital) -> NewNode {
@@ -83,17 +89,19 @@ fn new_node(hospital: &Hospital) -> NewNode {
     NewNode { name: hospital.name.clone(), hub: Some("127.0.0.1:50052".to_owned()), set }
 }
 
-fn take_in(
-    dir: &Path,
-    hospital: &Hospital,
-    sources: &Sources,
-    progress: &dyn Progress,
-) -> Result<[Report; 2]> {
-    let options = |format, collection| IngestOptions { format, collection, ..IngestOptions::default() };
-    let dicom = options(Format::DicomTable, Collection::Column("collection_id".to_owned()));
-    let omop = options(Format::Omop, Collection::Id(hospital.name.clone()));
-    Ok([
-        crate::ingest::ingest(dir, &sources.dicom, &dicom, progress)?,
-        crate::ingest::ingest(dir, &sources.omop, &omop, progress)?,
-    ])
+/// All records of a hospital belong to one collection. Its table names that in a column, as real ones do.
+fn take_in(dir: &Path, hospital: &Hospital, source: Source, progress: &dyn Progress) -> Result<Taken> {
+    let collection = match source.kind {
+        Kind::DicomTable => Collection::Column("collection_id".to_owned()),
+        Kind::DicomFiles | Kind::Omop | Kind::FhirLines | Kind::FhirBundles => {
+            Collection::Id(hospital.name.clone())
+        }
+    };
+    let options = IngestOptions { format: source.kind.format(), collection, ..IngestOptions::default() };
+    let report = crate::ingest::ingest(dir, &source.path, &options, progress)
+        .with_context(|| format!("{} of {}", source.kind, hospital.name))?;
+    Ok(Taken { source, report })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,17 @@ use chrono::{Days, NaiveDate};
 
 use super::dice::Dice;
 use super::person::{Person, Sex};
-use super::population::{Hospital, Population, Scan, Scanner};
+use super::population::{Hospital, Population, Protocol, Scan, Scanner};
 
 /// At most this many studies follow the first one of a scan.
 const FOLLOW_UPS: usize = 6;
+
+/// The imaging of a person.
+pub(super) struct Imaging<'a> {
+    /// Sex as the archive has it: M, F, O or nothing.
+    pub(super) sex: Option<&'static str>,
+    pub(super) studies: Vec<Study<'a>>,
+}
 
 /// A DICOM study as a hospital's archive lists it.
 pub(super) struct Study<'a> {
@@ -22,8 +29,12 @@ pub(super) struct Study<'a> {
 }
 
 /// A DICOM series.
+#[derive(Clone)]
 pub(super) struct Series<'a> {
     pub(super) uid: String,
+    /// From 1 within the study.
+    pub(super) number: i64,
+    pub(super) protocol: &'a Protocol,
     /// Whether the archive lost the patient's identifier.
     pub(super) orphan: bool,
     pub(super) modality: &'a str,
@@ -39,12 +50,20 @@ pub(super) struct Series<'a> {
     pub(super) megabytes: f64,
 }
 
-/// Sex as the archive has it: M, F, O or nothing.
-pub(super) fn recorded_sex(
-    person: &Person<'_>,
-    population: &Population,
-    dice: &mut Dice,
-) -> Option<&'static str> {
+impl<'a> Imaging<'a> {
+    /// What the hospital imaged of the person.
+    pub(super) fn draw(
+        population: &'a Population,
+        hospital: &'a Hospital,
+        person: &Person<'a>,
+        dice: &mut Dice,
+    ) -> Result<Self> {
+        let sex = recorded_sex(person, population, dice);
+        Ok(Self { sex, studies: studies(population, hospital, person, dice)? })
+    }
+}
+
+fn recorded_sex(person: &Person<'_>, population: &Population, dice: &mut Dice) -> Option<&'static str> {
     let dirt = &population.dirt;
     if dice.chance(dirt.sex_missing) {
         return None;
@@ -59,19 +78,20 @@ pub(super) fn recorded_sex(
 }
 
 /// All studies of a person at a hospital, scan by scan.
-pub(super) fn studies<'a>(
+fn studies<'a>(
     population: &'a Population,
     hospital: &'a Hospital,
     person: &Person<'a>,
     dice: &mut Dice,
 ) -> Result<Vec<Study<'a>>> {
+    let follow_ups = hospital.keeps.as_ref().map_or(FOLLOW_UPS, |keeps| keeps.follow_ups);
     let mut studies = Vec::new();
     for scan in &person.cancer.scans {
         let machines = population.scanners(hospital, &scan.modality);
         if machines.is_empty() || !dice.chance(scan.share) {
             continue;
         }
-        for date in dates(scan, person, person.end(population), dice) {
+        for date in dates(scan, person, person.end(population), dice).into_iter().take(follow_ups + 1) {
             studies.push(Room { population, hospital, scan, machines: &machines }.study(person, date, dice)?);
         }
     }
@@ -106,12 +126,13 @@ impl<'a> Room<'a, '_> {
         let scanner = dice.pick(self.machines, |_| 1.0)?;
         let uid = dice.uid();
         let age = (!dice.chance(self.population.dirt.age_missing)).then(|| person.age(date));
+        let most = self.hospital.keeps.as_ref().map_or(i64::MAX, |keeps| keeps.series);
         let mut series = Vec::new();
-        for number in 0..self.scan.series.whole(dice) {
+        for number in 1..=self.scan.series.whole(dice).min(most) {
             series.push(self.series(scanner, &self.scan.modality, number, dice)?);
         }
         if let Some(with) = &self.scan.with {
-            series.push(self.series(scanner, with, 0, dice)?);
+            series.push(self.series(scanner, with, series.len() as i64 + 1, dice)?);
         }
         Ok(Study { uid, date, age, series })
     }
@@ -124,10 +145,14 @@ impl<'a> Room<'a, '_> {
         dice: &mut Dice,
     ) -> Result<Series<'a>> {
         let kind = self.population.modality(modality)?;
-        let instances = kind.instances.whole(dice);
-        let side = if number % 2 == 0 { "L" } else { "R" };
+        let kept = self.hospital.keeps.as_ref().map_or(&kind.instances, |keeps| &keeps.instances);
+        let instances = kept.whole(dice);
+        let side = if number % 2 == 1 { "L" } else { "R" };
+        let protocol = (number as usize - 1) % kind.protocols.len().max(1);
         Ok(Series {
             uid: dice.uid(),
+            number,
+            protocol: kind.protocols.get(protocol).context("a modality without protocols")?,
             orphan: dice.chance(self.population.dirt.series_without_patient),
             modality,
             sop_class: &kind.sop_class,

@@ -9,19 +9,20 @@ use anyhow::{Context, Result, bail};
 use caim_ontology::Models;
 use chrono::{Days, NaiveDate};
 
-use super::dice::Dice;
-use super::person::{Person, Sex};
-use super::population::{CONCEPTS, Hospital, Measurement, Population};
+use super::care::Care;
+use super::concepts;
+use super::person::{Graded, Person, Sex};
+use super::population::{Hospital, Population, Stage};
+use super::records::{Coding, Finding, Records, Treatment, Value};
 
 /// Concept "EHR": where the records come from.
 const EHR: i64 = 32817;
 /// Concept "outpatient visit".
 const OUTPATIENT: i64 = 9202;
-/// Site concepts stand above two billion (OMOP's range for local concepts); stage 1 is the first of four.
-const STAGE_1: i64 = 2_000_000_001;
-
-/// At most this many repeats of a measurement.
-const REPEATS: usize = 8;
+/// Concept "condition_occurrence.condition_occurrence_id": what a measurement is about.
+const CONDITION_FIELD: i64 = 1_147_127;
+/// Concept "no matching concept".
+const NONE: i64 = 0;
 
 /// The folder that is being written.
 pub(super) struct OmopFolder {
@@ -32,6 +33,14 @@ pub(super) struct OmopFolder {
     measurement: Table,
     procedure: Table,
     death: Table,
+}
+
+/// The condition that a measurement is about, and whose it is.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    person: i64,
+    condition: i64,
+    date: NaiveDate,
 }
 
 /// Columns that the warehouse adds to every table; the standard does not have them.
@@ -86,7 +95,7 @@ impl OmopFolder {
         population: &Population,
         hospital: &Hospital,
     ) -> Result<Self> {
-        std::fs::write(folder.join("CONCEPT.csv"), CONCEPTS)?;
+        std::fs::write(folder.join("CONCEPT.csv"), concepts::FILE)?;
         cdm_source(folder, models, population, hospital)?;
         let table = |name| Table::create(folder, models, name);
         Ok(Self {
@@ -100,33 +109,31 @@ impl OmopFolder {
         })
     }
 
-    /// Adds everything that OMOP records of a person.
-    pub(super) fn write(
-        &mut self,
-        population: &Population,
-        person: &Person<'_>,
-        dice: &mut Dice,
-    ) -> Result<()> {
+    /// Adds everything that is recorded of a person.
+    pub(super) fn write(&mut self, population: &Population, care: &Care<'_>) -> Result<()> {
+        let (person, Some(records)) = (&care.person, &care.records) else { return Ok(()) };
         let id = self.person.next_id();
-        self.write_person(id, population, person, dice)?;
+        self.write_person(id, person, records)?;
         self.write_period(id, population, person)?;
         let visit = self.write_visit(id, person.diagnosis)?;
-        self.write_condition(id, visit, person)?;
-        self.write_stage(id, visit, person, dice)?;
-        for of in &person.cancer.measurements {
-            self.write_measurements(id, population, person, of, dice)?;
+        let condition = self.write_condition(id, visit, person, records.coding)?;
+        let about = About { person: id, condition, date: person.diagnosis };
+        if let Some(stage) = records.stage {
+            self.write_stage(about, stage)?;
         }
-        self.write_procedures(id, population, person, dice)?;
-        if let Some(date) = person.death {
-            self.death.write(&[
-                ("person_id", id.to_string()),
-                ("death_date", date.to_string()),
-                ("death_type_concept_id", EHR.to_string()),
-                ("cause_concept_id", person.cancer.concept.to_string()),
-                ("cause_source_value", person.cancer.icd10.clone()),
-            ])?;
+        if let Some(grade) = records.grade {
+            self.write_grade(about, grade)?;
         }
-        Ok(())
+        for finding in &records.results {
+            self.write_finding(id, finding)?;
+        }
+        for treatment in &records.treatments {
+            self.write_treatment(id, treatment)?;
+        }
+        match person.death {
+            Some(date) => self.write_death(id, person, date),
+            None => Ok(()),
+        }
     }
 
     /// Closes all tables.
@@ -137,17 +144,11 @@ impl OmopFolder {
             .try_for_each(Table::close)
     }
 
-    fn write_person(
-        &mut self,
-        id: i64,
-        population: &Population,
-        person: &Person<'_>,
-        dice: &mut Dice,
-    ) -> Result<()> {
-        let (concept, source) = match person.sex {
-            _ if dice.chance(population.dirt.gender_unmapped) => (0, ""),
-            Sex::Female => (8532, "F"),
-            Sex::Male => (8507, "M"),
+    fn write_person(&mut self, id: i64, person: &Person<'_>, records: &Records<'_>) -> Result<()> {
+        let (concept, source) = match records.sex {
+            None => (NONE, ""),
+            Some(Sex::Female) => (8532, "F"),
+            Some(Sex::Male) => (8507, "M"),
         };
         self.person.write(&[
             ("person_id", id.to_string()),
@@ -155,8 +156,8 @@ impl OmopFolder {
             ("year_of_birth", person.birth.format("%Y").to_string()),
             ("month_of_birth", person.birth.format("%-m").to_string()),
             ("day_of_birth", person.birth.format("%-d").to_string()),
-            ("race_concept_id", "0".to_owned()),
-            ("ethnicity_concept_id", "0".to_owned()),
+            ("race_concept_id", NONE.to_string()),
+            ("ethnicity_concept_id", NONE.to_string()),
             ("person_source_value", person.id()),
             ("gender_source_value", source.to_owned()),
         ])
@@ -186,115 +187,114 @@ impl OmopFolder {
         Ok(id)
     }
 
-    fn write_condition(&mut self, person_id: i64, visit: i64, person: &Person<'_>) -> Result<()> {
-        let id = self.condition.next_id();
-        self.condition.write(&[
-            ("condition_occurrence_id", id.to_string()),
-            ("person_id", person_id.to_string()),
-            ("condition_concept_id", person.cancer.concept.to_string()),
-            ("condition_start_date", person.diagnosis.to_string()),
-            ("condition_type_concept_id", EHR.to_string()),
-            ("visit_occurrence_id", visit.to_string()),
-            ("condition_source_value", person.cancer.icd10.clone()),
-        ])
-    }
-
-    /// As in OMOP's oncology extension, the stage itself is the measurement. One in twelve was never staged.
-    fn write_stage(
+    /// A diagnosis in words alone could not be mapped; ICD-10 alone could.
+    fn write_condition(
         &mut self,
         person_id: i64,
         visit: i64,
         person: &Person<'_>,
-        dice: &mut Dice,
-    ) -> Result<()> {
-        if dice.chance(1.0 / 12.0) {
-            return Ok(());
-        }
-        let id = self.measurement.next_id();
-        let stage = i64::from(person.stage);
-        self.measurement.write(&[
-            ("measurement_id", id.to_string()),
+        coding: Coding,
+    ) -> Result<i64> {
+        let id = self.condition.next_id();
+        let (concept, source) = match coding {
+            Coding::Full | Coding::Icd10Alone => (person.cancer.concept, person.cancer.icd10.clone()),
+            Coding::TextAlone => (NONE, format!("{} cancer", person.cancer.name)),
+        };
+        self.condition.write(&[
+            ("condition_occurrence_id", id.to_string()),
             ("person_id", person_id.to_string()),
-            ("measurement_concept_id", (STAGE_1 + stage - 1).to_string()),
-            ("measurement_date", person.diagnosis.to_string()),
-            ("measurement_type_concept_id", EHR.to_string()),
+            ("condition_concept_id", concept.to_string()),
+            ("condition_start_date", person.diagnosis.to_string()),
+            ("condition_type_concept_id", EHR.to_string()),
             ("visit_occurrence_id", visit.to_string()),
-            ("measurement_source_value", format!("UICC stage {stage}")),
-        ])
+            ("condition_source_value", source),
+        ])?;
+        Ok(id)
     }
 
-    fn write_measurements(
-        &mut self,
-        person_id: i64,
-        population: &Population,
-        person: &Person<'_>,
-        of: &Measurement,
-        dice: &mut Dice,
-    ) -> Result<()> {
-        let mut date = person.diagnosis + chrono::Duration::days(of.days.whole(dice));
-        let mut again = dice.chance(of.share);
-        for _ in 0..REPEATS {
-            if !again || date > person.end(population) {
-                break;
-            }
-            self.write_result(person_id, date, of, dice)?;
-            again = dice.chance(of.repeat);
-            date = date + Days::new(u64::from(of.every_days / 2 + dice.below(of.every_days)));
-        }
-        Ok(())
+    /// As in OMOP's oncology extension, the stage itself is the measurement.
+    fn write_stage(&mut self, about: About, stage: &Stage) -> Result<()> {
+        self.write_modifier(
+            about,
+            [
+                ("measurement_concept_id", stage.concept.to_string()),
+                ("measurement_source_value", format!("UICC stage {}", stage.roman)),
+                ("value_as_number", String::new()),
+                ("value_as_concept_id", String::new()),
+            ],
+        )
     }
 
-    fn write_result(
-        &mut self,
-        person_id: i64,
-        date: NaiveDate,
-        of: &Measurement,
-        dice: &mut Dice,
-    ) -> Result<()> {
+    fn write_grade(&mut self, about: About, of: Graded<'_>) -> Result<()> {
+        let score = of.grade.score.map(|score| score.to_string());
+        self.write_modifier(
+            about,
+            [
+                ("measurement_concept_id", of.grading.concept.to_string()),
+                ("measurement_source_value", of.grading.source.clone()),
+                ("value_as_number", score.unwrap_or_default()),
+                ("value_as_concept_id", of.grade.concept.to_string()),
+            ],
+        )
+    }
+
+    /// A measurement about a condition, which CDM 5.4 names.
+    fn write_modifier(&mut self, about: About, of: [(&'static str, String); 4]) -> Result<()> {
         let id = self.measurement.next_id();
-        let number = of.numbers.as_ref().map(|numbers| format!("{:.1}", numbers.draw(dice)));
-        let coded = match of.values.as_slice() {
-            [] => None,
-            values => Some(dice.pick(values, |value| value.weight)?.concept),
+        let mut row = vec![
+            ("measurement_id", id.to_string()),
+            ("person_id", about.person.to_string()),
+            ("measurement_date", about.date.to_string()),
+            ("measurement_type_concept_id", EHR.to_string()),
+            ("measurement_event_id", about.condition.to_string()),
+            ("meas_event_field_concept_id", CONDITION_FIELD.to_string()),
+        ];
+        row.extend(of);
+        self.measurement.write(&row)
+    }
+
+    fn write_finding(&mut self, person_id: i64, finding: &Finding<'_>) -> Result<()> {
+        let (id, of) = (self.measurement.next_id(), finding.of);
+        let concept = if finding.coded { of.concept } else { NONE };
+        let (number, coded, unit) = match finding.value {
+            Value::Number(number) => (format!("{number:.1}"), String::new(), of.unit.to_string()),
+            Value::Concept(concept) => (String::new(), concept.to_string(), String::new()),
         };
         self.measurement.write(&[
             ("measurement_id", id.to_string()),
             ("person_id", person_id.to_string()),
-            ("measurement_concept_id", of.concept.to_string()),
-            ("measurement_date", date.to_string()),
+            ("measurement_concept_id", concept.to_string()),
+            ("measurement_date", finding.date.to_string()),
             ("measurement_type_concept_id", EHR.to_string()),
-            ("value_as_number", number.unwrap_or_default()),
-            ("value_as_concept_id", coded.map(|concept| concept.to_string()).unwrap_or_default()),
-            ("unit_concept_id", of.numbers.as_ref().map(|_| of.unit.to_string()).unwrap_or_default()),
+            ("value_as_number", number),
+            ("value_as_concept_id", coded),
+            ("unit_concept_id", unit),
             ("measurement_source_value", of.source.clone()),
             ("unit_source_value", of.unit_source.clone()),
         ])
     }
 
-    fn write_procedures(
-        &mut self,
-        person_id: i64,
-        population: &Population,
-        person: &Person<'_>,
-        dice: &mut Dice,
-    ) -> Result<()> {
-        for of in &person.cancer.procedures {
-            let date = person.diagnosis + chrono::Duration::days(of.days.whole(dice));
-            if !dice.chance(of.share) || date > person.end(population) {
-                continue;
-            }
-            let id = self.procedure.next_id();
-            self.procedure.write(&[
-                ("procedure_occurrence_id", id.to_string()),
-                ("person_id", person_id.to_string()),
-                ("procedure_concept_id", of.concept.to_string()),
-                ("procedure_date", date.to_string()),
-                ("procedure_type_concept_id", EHR.to_string()),
-                ("quantity", "1".to_owned()),
-                ("procedure_source_value", of.source.clone()),
-            ])?;
-        }
-        Ok(())
+    fn write_treatment(&mut self, person_id: i64, treatment: &Treatment<'_>) -> Result<()> {
+        let id = self.procedure.next_id();
+        self.procedure.write(&[
+            ("procedure_occurrence_id", id.to_string()),
+            ("person_id", person_id.to_string()),
+            ("procedure_concept_id", treatment.of.concept.to_string()),
+            ("procedure_date", treatment.date.to_string()),
+            ("procedure_type_concept_id", EHR.to_string()),
+            ("quantity", "1".to_owned()),
+            ("procedure_source_value", treatment.of.source.clone()),
+        ])
+    }
+
+    fn write_death(&mut self, person_id: i64, person: &Person<'_>, date: NaiveDate) -> Result<()> {
+        self.death.write(&[
+            ("person_id", person_id.to_string()),
+            ("death_date", date.to_string()),
+            ("death_type_concept_id", EHR.to_string()),
+            ("cause_concept_id", person.cancer.concept.to_string()),
+            ("cause_source_value", person.cancer.icd10.clone()),
+        ])
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use chrono::{Days, Months, NaiveDate};
 
 use super::dice::{Dice, Purpose};
-use super::population::{Cancer, Population};
+use super::population::{Cancer, Grade, Grading, Names, Population};
 
 /// Which records to make: the same plan gives the same bytes.
 #[derive(Debug, Clone, Copy)]
@@ -26,9 +26,11 @@ impl Default for Plan {
 }
 
 /// Sex as registered at birth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sex {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sex {
+    /// Female.
     Female,
+    /// Male.
     Male,
 }
 
@@ -42,8 +44,27 @@ pub(super) struct Person<'a> {
     pub(super) diagnosis: NaiveDate,
     /// 1 to 4.
     pub(super) stage: u8,
+    /// Where the cancer is graded.
+    pub(super) grade: Option<Graded<'a>>,
+    pub(super) name: Name<'a>,
     /// Before the extract, if at all.
     pub(super) death: Option<NaiveDate>,
+}
+
+/// What a person is called.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) family: &'a str,
+    pub(super) given: &'a str,
+}
+
+/// The grade of a tumour.
+#[derive(Clone, Copy)]
+pub(super) struct Graded<'a> {
+    pub(super) grading: &'a Grading,
+    pub(super) grade: &'a Grade,
+    /// From 1.
+    pub(super) number: u8,
 }
 
 /// The numbers of the persons that a hospital knows: its own, then some of the next hospital's.
@@ -72,7 +93,9 @@ impl<'a> Person<'a> {
         let stage = *dice.pick(&stages, |stage| cancer.stages[usize::from(*stage - 1)])?;
         let mortality = cancer.mortality[usize::from(stage - 1)];
         let death = death(mortality, diagnosis, &mut dice).filter(|date| *date <= population.extract.date);
-        Ok(Self { number, sex, birth, cancer, diagnosis, stage, death })
+        let grade = grade(population, cancer, stage, &mut dice)?;
+        let name = invent_name(&population.names, sex, &mut dice)?;
+        Ok(Self { number, sex, birth, cancer, diagnosis, stage, grade, name, death })
     }
 
     /// The identifier that every hospital and every source knows the person by.
@@ -97,6 +120,29 @@ fn diagnosis(population: &Population, dice: &mut Dice) -> Result<NaiveDate> {
     let first = NaiveDate::from_ymd_opt(*year, 1, 1).unwrap_or_default();
     let next = first + Months::new(12);
     Ok(first + Days::new(u64::from(dice.below((next - first).num_days() as u32))))
+}
+
+fn grade<'a>(
+    population: &'a Population,
+    cancer: &Cancer,
+    stage: u8,
+    dice: &mut Dice,
+) -> Result<Option<Graded<'a>>> {
+    let Some(name) = &cancer.grading else { return Ok(None) };
+    let grading = population.grading(name)?;
+    let weights = cancer.grades.get(usize::from(stage - 1)).context("a stage without grades")?;
+    let grades: Vec<_> = (1..).zip(&grading.grades).zip(weights).collect();
+    let ((number, grade), _) = dice.pick(&grades, |(_, weight)| **weight)?;
+    Ok(Some(Graded { grading, grade, number: *number }))
+}
+
+fn invent_name<'a>(names: &'a Names, sex: Sex, dice: &mut Dice) -> Result<Name<'a>> {
+    let given = match sex {
+        Sex::Female => &names.female,
+        Sex::Male => &names.male,
+    };
+    let (family, given) = (dice.pick(&names.family, |_| 1.0)?, dice.pick(given, |_| 1.0)?);
+    Ok(Name { family, given })
 }
 
 /// Most who die of a cancer die early: the square of an even draw leans to the beginning of the five years.

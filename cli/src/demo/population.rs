@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::dice::Quantiles;
 
-/// The OMOP concepts that the records refer to, as the file CONCEPT.csv of every hospital.
-pub(super) const CONCEPTS: &str = include_str!("CONCEPT.csv");
+/// Stages are numbered from 1 to this.
+const STAGES: usize = 4;
 
 /// All of `population.toml`.
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,11 @@ pub struct Population {
     pub(super) years: Years,
     pub(super) extract: Extract,
     pub(super) dirt: Dirt,
+    pub(super) names: Names,
     pub(super) hospital: Vec<Hospital>,
+    pub(super) stage: Vec<Stage>,
+    pub(super) grading: Vec<Grading>,
+    pub(super) body_part: Vec<BodyPart>,
     pub(super) cancer: Vec<Cancer>,
     pub(super) modality: Vec<Modality>,
     pub(super) scanner: Vec<Scanner>,
@@ -58,7 +62,64 @@ pub(super) struct Dirt {
     pub(super) gender_unmapped: f64,
     pub(super) known_to_another_hospital: f64,
     pub(super) without_images: f64,
-    pub(super) without_omop: f64,
+    pub(super) without_records: f64,
+    pub(super) diagnosis_icd10_alone: f64,
+    pub(super) diagnosis_text_alone: f64,
+    pub(super) result_uncoded: f64,
+    pub(super) unstaged: f64,
+    pub(super) ungraded: f64,
+    pub(super) files_implicit: f64,
+}
+
+/// What people are called.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Names {
+    pub(super) family: Vec<String>,
+    pub(super) female: Vec<String>,
+    pub(super) male: Vec<String>,
+}
+
+/// A stage group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stage {
+    pub(super) roman: String,
+    pub(super) concept: i64,
+    pub(super) snomed: String,
+}
+
+/// A way of grading: what is observed, and its values.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grading {
+    pub(super) name: String,
+    pub(super) concept: i64,
+    pub(super) snomed: String,
+    pub(super) label: String,
+    pub(super) source: String,
+    /// SNOMED CT code of the score, where the grades have one.
+    pub(super) score: Option<String>,
+    pub(super) grades: Vec<Grade>,
+}
+
+/// A grade, with the score that it stands for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grade {
+    pub(super) concept: i64,
+    pub(super) score: Option<u8>,
+}
+
+/// A body part as DICOM spells it, with its code in SNOMED CT.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BodyPart {
+    pub(super) term: String,
+    pub(super) snomed: String,
+    /// Whether it is one of two.
+    #[serde(default)]
+    pub(super) paired: bool,
 }
 
 /// A hospital: whom it treats and with what.
@@ -72,18 +133,48 @@ pub struct Hospital {
     pub(super) cancers: BTreeMap<String, f64>,
     pub(super) scanners: Vec<String>,
     pub(super) spelling: usize,
-    /// Form of its DICOM table.
-    pub(super) table: TableForm,
+    /// Form of its images.
+    pub(super) images: ImagesForm,
+    /// Form of its records.
+    pub(super) records: RecordsForm,
+    /// What it keeps of its images; everything where this is absent.
+    pub(super) keeps: Option<Keeps>,
 }
 
-/// Form of a DICOM table.
+/// Form of a hospital's images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum TableForm {
-    /// Parquet, dates as dates.
-    Parquet,
-    /// CSV, dates as DICOM writes them (`20240131`).
-    Csv,
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ImagesForm {
+    /// DICOM files as on a medium: names of at most eight characters, without extension.
+    Media,
+    /// DICOM files as an archive stores them: random names in 256 folders.
+    Store,
+    /// A table with a row a series.
+    Table,
+}
+
+/// Form of a hospital's records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RecordsForm {
+    /// One OMOP table a file.
+    Omop,
+    /// FHIR resources, a line each, a file a type.
+    FhirNdjson,
+    /// FHIR bundles, one a patient.
+    FhirBundles,
+}
+
+/// At most so much is kept of a person's images.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keeps {
+    /// Studies of one kind after the first.
+    pub(super) follow_ups: usize,
+    /// Series of a study.
+    pub(super) series: i64,
+    /// Instances of a series.
+    pub(super) instances: Quantiles,
 }
 
 /// A cancer: who gets it, how it goes, what is done.
@@ -93,6 +184,15 @@ pub(super) struct Cancer {
     pub(super) name: String,
     pub(super) concept: i64,
     pub(super) icd10: String,
+    /// ICD-O-3 code.
+    pub(super) morphology: String,
+    /// Body part of the primary tumour.
+    pub(super) site: String,
+    /// Name of its grading, if it is graded.
+    pub(super) grading: Option<String>,
+    /// Weights of the grades, by stage.
+    #[serde(default)]
+    pub(super) grades: Vec<Vec<f64>>,
     pub(super) female: f64,
     pub(super) age: Quantiles,
     pub(super) stages: [f64; 4],
@@ -169,8 +269,23 @@ pub(super) struct Procedure {
 pub(super) struct Modality {
     pub(super) code: String,
     pub(super) sop_class: String,
+    /// What its series are, in their order within a study.
+    pub(super) protocols: Vec<Protocol>,
     pub(super) instances: Quantiles,
     pub(super) kb: f64,
+}
+
+/// How a series is taken.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Protocol {
+    pub(super) name: String,
+    /// ScanningSequence of a magnetic resonance.
+    pub(super) sequence: Option<String>,
+    /// SequenceVariant of a magnetic resonance.
+    pub(super) variant: Option<String>,
+    pub(super) repetition_ms: Option<f64>,
+    pub(super) echo_ms: Option<f64>,
 }
 
 /// A machine.
@@ -202,12 +317,33 @@ impl Population {
         &self.hospital
     }
 
+    /// The hospital at a position.
+    pub(super) fn at(&self, position: usize) -> Result<&Hospital> {
+        self.hospital.get(position).with_context(|| format!("the population has no hospital {position}"))
+    }
+
     pub(super) fn cancer(&self, name: &str) -> Result<&Cancer> {
         self.cancer.iter().find(|cancer| cancer.name == name).with_context(|| format!("no cancer {name}"))
     }
 
     pub(super) fn modality(&self, code: &str) -> Result<&Modality> {
         self.modality.iter().find(|of| of.code == code).with_context(|| format!("no modality {code}"))
+    }
+
+    /// The grading of that name.
+    pub(super) fn grading(&self, name: &str) -> Result<&Grading> {
+        self.grading.iter().find(|of| of.name == name).with_context(|| format!("no grading {name}"))
+    }
+
+    /// The stage of that number, from 1.
+    pub(super) fn stage(&self, number: u8) -> Result<&Stage> {
+        let found = usize::from(number).checked_sub(1).and_then(|index| self.stage.get(index));
+        found.with_context(|| format!("no stage {number}"))
+    }
+
+    /// A body part by DICOM's term, where the population has a code for it.
+    pub(super) fn body_part(&self, term: &str) -> Option<&BodyPart> {
+        self.body_part.iter().find(|part| part.term == term)
     }
 
     /// The machines of a hospital for a modality; it may have none.
@@ -235,7 +371,18 @@ impl Population {
                 self.modality(&scan.modality).with_context(|| cancer.name.clone())?;
             }
             ensure!(cancer.distributions().all(Quantiles::is_sound), "{}: quantiles must rise", cancer.name);
+            self.check_grades(cancer).with_context(|| cancer.name.clone())?;
         }
+        ensure!(self.stage.len() == STAGES, "there are {STAGES} stages");
+        ensure!(self.modality.iter().all(|of| !of.protocols.is_empty()), "every modality has a protocol");
+        Ok(())
+    }
+
+    fn check_grades(&self, cancer: &Cancer) -> Result<()> {
+        let Some(name) = &cancer.grading else { return Ok(()) };
+        let grades = self.grading(name)?.grades.len();
+        let fits = cancer.grades.len() == STAGES && cancer.grades.iter().all(|of| of.len() == grades);
+        ensure!(fits, "{name} has {grades} grades, for each of {STAGES} stages");
         Ok(())
     }
 }
@@ -262,20 +409,22 @@ impl Cancer {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{CONCEPTS, Population};
+    use super::Population;
+    use crate::demo::concepts::Concepts;
 
     #[test]
     fn every_concept_that_is_used_is_in_the_vocabulary() {
         let population = Population::bundled().unwrap();
-        let mut reader = csv::Reader::from_reader(CONCEPTS.as_bytes());
-        let known: BTreeSet<i64> =
-            reader.records().map(|row| row.unwrap().get(0).unwrap().parse().unwrap()).collect();
+        let concepts = Concepts::bundled().unwrap();
         for cancer in &population.cancer {
             for concept in cancer.concepts() {
-                assert!(known.contains(&concept), "{concept} of {} is not in CONCEPT.csv", cancer.name);
+                assert!(concepts.get(concept).is_ok(), "{concept} of {}", cancer.name);
             }
+        }
+        let graded =
+            population.grading.iter().flat_map(|of| of.grades.iter().map(|g| g.concept).chain([of.concept]));
+        for concept in population.stage.iter().map(|stage| stage.concept).chain(graded) {
+            assert!(concepts.get(concept).is_ok(), "{concept}");
         }
     }
 

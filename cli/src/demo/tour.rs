@@ -12,7 +12,8 @@ use caim_connectors::Quiet;
 
 use super::cluster::{Cluster, ClusterOptions, Ports};
 use super::cookbook::{Recipe, recipes};
-use super::federation::{self, PASSWORD, PROJECT, Ready, USER};
+use super::federation::{self, PASSWORD, PROJECT, Ready, Taken, USER};
+use super::hospital::Kind;
 use super::person::Plan;
 use super::population::Population;
 use crate::commands::asking::{Asking, Whom};
@@ -85,19 +86,28 @@ async fn hospitals(plan: Plan, dir: &Path, out: &mut (dyn Write + Send)) -> Resu
     Ok(all)
 }
 
+/// Source by source what came in, then how long it all took.
 fn taken_in(ready: &Ready, took: Duration) -> String {
-    let [dicom, omop] = &ready.reports;
-    if dicom.unchanged && omop.unchanged {
-        return format!("as before, epoch {}", omop.epoch);
+    if ready.taken.iter().all(|taken| taken.report.unchanged) {
+        let epoch = ready.taken.iter().map(|taken| taken.report.epoch).max().unwrap_or_default();
+        return format!("  as before, epoch {epoch}");
     }
-    let series: u64 =
-        dicom.tables.iter().filter(|table| table.name == "dicom.series").map(|table| table.kept).sum();
-    format!(
-        "{:>8} DICOM series{:>8} OMOP records{:>6.1} s",
-        grouped(&series.to_string()),
-        grouped(&omop.kept().to_string()),
-        took.as_secs_f64()
-    )
+    let came: Vec<String> = ready.taken.iter().map(came_in).collect();
+    format!("  {:<42}{:>5.1} s", came.join(", "), took.as_secs_f64())
+}
+
+/// Of images the files count, or the series of a table; of records all rows.
+fn came_in(taken: &Taken) -> String {
+    let of = |name: &str| {
+        taken.report.tables.iter().filter(|table| table.name == name).map(|table| table.kept).sum::<u64>()
+    };
+    let (count, what) = match taken.source.kind {
+        Kind::DicomFiles => (of("dicom.instance"), "DICOM files"),
+        Kind::DicomTable => (of("dicom.series"), "DICOM series"),
+        Kind::Omop => (taken.report.kept(), "OMOP rows"),
+        Kind::FhirLines | Kind::FhirBundles => (taken.report.kept(), "FHIR rows"),
+    };
+    format!("{} {what}", grouped(&count.to_string()))
 }
 
 async fn questions(cluster: &Cluster, out: &mut (dyn Write + Send)) -> Result<()> {

@@ -20,6 +20,15 @@ impl fmt::Debug for Pseudonym {
     }
 }
 
+/// Which identifier of a FHIR Patient names the patient.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FhirRule<'p> {
+    /// The identifier of this system, if one is set.
+    pub(crate) system: Option<&'p str>,
+    /// Else the identifier with this type.
+    pub(crate) code: &'p str,
+}
+
 /// Makes pseudonyms by the rules of one node.
 pub(crate) struct Pseudonyms {
     secret: Secret,
@@ -50,6 +59,27 @@ impl Pseudonyms {
     /// The patient that `issuer` calls by a number.
     pub(crate) fn of_number(&self, issuer: &str, id: i64) -> Pseudonym {
         self.of_id(&(self.identity.resolve(issuer).to_owned(), id.to_string()))
+    }
+
+    /// The patient that an identifier of FHIR names. Its system is the issuer if the section or the linkage table
+    /// knows it; else the identifier is of the default issuer, so that a person meets its DICOM PatientID.
+    pub(crate) fn of_fhir(&self, system: Option<&str>, value: &str) -> Option<Pseudonym> {
+        let of_system = system.and_then(|system| clean(&self.identity, system, value));
+        let is_linked = of_system.as_ref().is_some_and(|id| self.linkage.group(id).is_some());
+        match system {
+            Some(system) if is_linked || self.is_issuer(system) => self.of(system, value),
+            Some(_) | None => self.of_default_issuer(value),
+        }
+    }
+
+    /// Whether `system` is an issuer by the section.
+    pub(crate) fn is_issuer(&self, system: &str) -> bool {
+        self.identity.issuer_aliases.contains_key(system.trim()) || self.identity.issuer == system.trim()
+    }
+
+    /// Which identifier of a FHIR Patient names the patient.
+    pub(crate) fn fhir_rule(&self) -> FhirRule<'_> {
+        FhirRule { system: self.identity.fhir_system.as_deref(), code: &self.identity.fhir_type }
     }
 
     fn of_id(&self, id: &Id) -> Pseudonym {
@@ -120,6 +150,20 @@ mod tests {
         let issuer_aliases = [("pacs".to_owned(), "local".to_owned())].into();
         let p = pseudonyms(&Identity { issuer_aliases, ..Identity::default() });
         assert_eq!(p.of("pacs", "P1"), p.of_default_issuer("P1"));
+    }
+
+    #[test]
+    fn an_identifier_of_fhir_is_the_default_issuers_unless_its_system_is_known() {
+        let issuer_aliases = [("http://other".to_owned(), "other".to_owned())].into();
+        let p = pseudonyms(&Identity { issuer_aliases, ..Identity::default() });
+        let local = p.of_default_issuer("P1");
+        assert_eq!(p.of_fhir(Some("http://here"), " P1"), local);
+        assert_eq!(p.of_fhir(None, "P1"), local);
+        assert_eq!(p.of_fhir(Some("http://other"), "P1"), p.of("other", "P1"));
+        assert_eq!(p.of_fhir(Some("http://here"), " "), None);
+        let linked = with_linkage("http://here,7,local,P1\n").unwrap();
+        assert_eq!(linked.of_fhir(Some("http://here"), "7"), linked.of_default_issuer("P1"));
+        assert_eq!(linked.of_fhir(Some("http://here"), "8"), linked.of_default_issuer("8"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl<'m> Files<'m> {
     /// When two files that are not parts in one folder hold the same table.
     pub(crate) fn of(source: &Source, models: &'m Models) -> Result<(Self, Vec<Skipped>)> {
         let (mut files, mut skipped) = (Self::default(), Vec::new());
-        for member in &source.members {
+        for member in source.tables() {
             match table_of(member, models) {
                 Some(table) => files.add(table, member.clone())?,
                 None => {
@@ -36,7 +36,7 @@ impl<'m> Files<'m> {
 
     /// Whether a file is named as the table of persons.
     pub(crate) fn name_persons(source: &Source, models: &Models) -> bool {
-        source.members.iter().filter_map(|m| table_of(m, models)).any(|table| table.name == PERSON)
+        source.tables().filter_map(|m| table_of(m, models)).any(|table| table.name == PERSON)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

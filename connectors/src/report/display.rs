@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Report, TableReport, Warning};
+use super::{BuildReport, Coverage, Report, TableReport, Warning};
 use crate::error::printable;
 
 /// So many lines of a list are shown; the report as JSON has more.
@@ -17,11 +17,25 @@ impl Display for Report {
             (false, None) => writeln!(f, "nothing was committed, epoch {} answers", self.epoch)?,
         }
         tables(f, &self.tables)?;
+        write!(f, "{}", self.derived)?;
         left_out(f, self)?;
         list(f, "skipped files", &self.skipped, |s| format!("{}: {}", s.path, s.reason))?;
         list(f, "warnings", &self.warnings, warning)?;
         list(f, "rejected rows", &self.rejects, |r| {
-            format!("{} line {}: {}: {}; {}", r.file, r.line, r.code, r.reason, r.fix)
+            let line = if r.line > 0 { format!(" line {}", r.line) } else { String::new() };
+            format!("{}{line}: {}: {}; {}", r.file, r.code, r.reason, r.fix)
+        })
+    }
+}
+
+impl Display for BuildReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let filled: Vec<&TableReport> = self.tables.iter().filter(|table| table.kept > 0).collect();
+        list(f, "derived tables", &filled, |table| format!("{}: {} rows", table.name, grouped(table.kept)))?;
+        let gaps: Vec<&Coverage> = self.coverage.iter().filter(|coverage| coverage.unmapped > 0).collect();
+        list(f, "values without a concept", &gaps, |gap| {
+            let all = gap.mapped + gap.unmapped;
+            format!("{}.{}: {} of {} rows", gap.table, gap.column, grouped(gap.unmapped), grouped(all))
         })
     }
 }
@@ -130,6 +144,7 @@ mod tests {
             }],
             skipped: vec![Skipped { path: "__MACOSX/x".into(), reason: "junk".into() }],
             left_out: vec![column("a"), column("b")],
+            derived: BuildReport::default(),
             warnings: vec![Warning {
                 code: Code::UnreadableValue,
                 table: "omop.person".into(),

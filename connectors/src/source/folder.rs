@@ -1,6 +1,6 @@
 //! Folders: every file below them, in the order of their names.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use super::{Member, Place, Source, Stamp, classify};
@@ -18,29 +18,33 @@ pub(super) fn open(path: PathBuf) -> Result<Source> {
 }
 
 fn walk(folder: &Path, prefix: &str, depth: usize, source: &mut Source) -> Result<()> {
-    let entries = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut paths: Vec<PathBuf> =
-        entries.map_err(|e| Error::io(folder, &e))?.into_iter().map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
-        let skip = |reason: &str| Skipped { path: name.clone(), reason: reason.to_owned() };
-        let kind = fs::symlink_metadata(&path).map_err(|e| Error::io(&path, &e))?.file_type();
+    let mut entries = fs::read_dir(folder)
+        .and_then(Iterator::collect::<Result<Vec<DirEntry>, _>>)
+        .map_err(|e| Error::io(folder, &e))?;
+    entries.sort_by_cached_key(DirEntry::file_name);
+    for entry in entries {
+        let (name, path) = (format!("{prefix}{}", entry.file_name().to_string_lossy()), entry.path());
+        // Known from the listing of the folder: an archive of millions of files is asked about each only once.
+        let kind = entry.file_type().map_err(|e| Error::io(&path, &e))?;
         if kind.is_dir() && depth > 0 {
             walk(&path, &format!("{name}/"), depth - 1, source)?;
         } else if kind.is_dir() {
-            source.skipped.push(skip("nested too deeply"));
-        } else if !fs::metadata(&path).is_ok_and(|target| target.is_file()) {
+            skip(source, name, "nested too deeply");
+        } else if !kind.is_file() && !fs::metadata(&path).is_ok_and(|target| target.is_file()) {
             // A link to a file is followed, one to a folder is not: it may lead in a circle.
-            source.skipped.push(skip("not a regular file"));
+            skip(source, name, "not a regular file");
         } else {
             match classify(&name) {
                 Ok(kind) => add(source, Member { name, kind, place: Place::File(path.clone()) }, path)?,
-                Err(reason) => source.skipped.push(skip(reason)),
+                Err(reason) => skip(source, name, reason),
             }
         }
     }
     Ok(())
+}
+
+fn skip(source: &mut Source, path: String, reason: &str) {
+    source.skipped.push(Skipped { path, reason: reason.to_owned() });
 }
 
 fn add(source: &mut Source, member: Member, path: PathBuf) -> Result<()> {

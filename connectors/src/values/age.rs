@@ -6,7 +6,7 @@ use super::{Reading, number};
 const OLDEST: i64 = 150;
 
 /// Whole years, rounded down. A bare number is taken as years, because tables with a numeric age column mean that.
-pub(super) fn years(bytes: &[u8]) -> Reading<i64> {
+pub(crate) fn years(bytes: &[u8]) -> Reading<i64> {
     let bytes = bytes.trim_ascii();
     let Some((last, digits)) = bytes.split_last() else { return Reading::Missing };
     let per_year = match last {

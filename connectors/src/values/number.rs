@@ -6,7 +6,7 @@ use super::Reading;
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A whole number; `123.0` and `1.0E3` are whole as well, because tools that know no missing integers write them.
-pub(super) fn integer(bytes: &[u8]) -> Reading<i64> {
+pub(crate) fn integer(bytes: &[u8]) -> Reading<i64> {
     let bytes = bytes.trim_ascii();
     if let Some(value) = digits(bytes) {
         return Reading::Value(value);
@@ -23,7 +23,7 @@ pub(super) fn integer(bytes: &[u8]) -> Reading<i64> {
 }
 
 /// A finite number. `nan` is how data frames write a missing one; infinities are not numbers.
-pub(super) fn float(bytes: &[u8]) -> Reading<f64> {
+pub(crate) fn float(bytes: &[u8]) -> Reading<f64> {
     let bytes = bytes.trim_ascii();
     if bytes.is_empty() {
         return Reading::Missing;

@@ -18,13 +18,15 @@ pub(super) fn read(bytes: &[u8], rule: TextRule) -> (Reading<Cow<'_, str>>, bool
     let reading = match rule {
         TextRule::Verbatim if text.is_empty() => Reading::Missing,
         TextRule::Verbatim => Reading::Value(text),
-        TextRule::Attribute => attribute(text),
+        TextRule::Attribute => attribute(text, ","),
     };
     (reading, latin1)
 }
 
-fn attribute(text: Cow<'_, str>) -> Reading<Cow<'_, str>> {
-    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+/// A DICOM attribute without its padding; `separator` stands between several values.
+pub(crate) fn attribute<'t>(text: Cow<'t, str>, separator: &str) -> Reading<Cow<'t, str>> {
+    let is_padding = |c: char| c.is_whitespace() || c == '\0';
+    let trimmed = text.trim_matches(is_padding);
     if trimmed.is_empty() {
         return Reading::Missing;
     }
@@ -32,7 +34,9 @@ fn attribute(text: Cow<'_, str>) -> Reading<Cow<'_, str>> {
         return Reading::Unreadable;
     }
     if trimmed.contains('\\') {
-        return Reading::Value(Cow::Owned(trimmed.split('\\').map(str::trim).collect::<Vec<_>>().join(",")));
+        let values: Vec<&str> = trimmed.split('\\').map(|value| value.trim_matches(is_padding)).collect();
+        let has_value = values.iter().any(|value| !value.is_empty());
+        return if has_value { Reading::Value(Cow::Owned(values.join(separator))) } else { Reading::Missing };
     }
     if trimmed.len() == text.len() {
         return Reading::Value(text);
@@ -56,7 +60,9 @@ mod tests {
     fn padding_goes_and_several_values_are_joined_by_a_comma() {
         assert_eq!(attribute(b" CT \0"), Reading::Value("CT".into()));
         assert_eq!(attribute(b"MONOCHROME2\\RGB "), Reading::Value("MONOCHROME2,RGB".into()));
-        assert_eq!(attribute(b" \0"), Reading::Missing);
+        for nothing in [&b" \0"[..], b"\\", b" \\ \\"] {
+            assert_eq!(attribute(nothing), Reading::Missing);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ const DAY_US: i64 = 86_400 * SECOND_US;
 const EPOCH_DAY: i32 = 719_163;
 
 /// Days since 1970; a time of day behind the date is cut off.
-pub(super) fn date(bytes: &[u8], years: &RangeInclusive<i32>) -> Reading<i32> {
+pub(crate) fn date(bytes: &[u8], years: &RangeInclusive<i32>) -> Reading<i32> {
     let bytes = trim(bytes);
     if bytes.is_empty() {
         return Reading::Missing;

@@ -9,7 +9,10 @@
 )]
 
 mod bad_input;
+mod common_model;
+mod dicom;
 mod dicom_table;
+mod fhir;
 mod fixture;
 mod omop;
 mod real_sources;

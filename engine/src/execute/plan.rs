@@ -6,7 +6,7 @@ use std::sync::Arc;
 use caim_ontology::{ColumnType, Role, Table, TableKind};
 use caim_sql::PrivateQuery;
 use caim_sql::private_query::{
-    Aggregate, Atom, BoolTree, ColumnRef, DatePart, Dim, Edge, Endpoint, Exists, JoinKey, JoinTree, Link,
+    Aggregate, Atom, BoolTree, ColumnRef, DateOf, Edge, Endpoint, Exists, JoinKey, JoinTree, Link, Number,
     TableRef, Value,
 };
 use caim_sql::released::arrow_type;
@@ -19,21 +19,22 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
-use datafusion::functions::expr_fn::date_part;
 use datafusion::functions_aggregate::expr_fn::{count, count_distinct, sum};
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col, when,
 };
 
-use super::{ExecuteError, Execution};
+use super::{ExecuteError, Execution, numbers};
 use crate::accounting::{Accounting, Vector};
 
 /// The tables of one join tree under their aliases, and where they stand in the question.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     tables: Vec<&'a Table>,
     /// `t` at the top, `e1_`, `e2_` and so on in subqueries.
     prefix: String,
     depth: usize,
+    /// The tables directly outside of a subquery.
+    outer: Option<&'a Scope<'a>>,
 }
 
 impl Scope<'_> {
@@ -50,7 +51,7 @@ impl Scope<'_> {
     }
 
     /// The stored column; a column of role unit_id is the ordinal.
-    fn column(&self, column: &ColumnRef) -> Result<Column, ExecuteError> {
+    pub(super) fn column(&self, column: &ColumnRef) -> Result<Column, ExecuteError> {
         let table = self.table(column.table)?;
         let found = table
             .column(&column.column)
@@ -59,15 +60,22 @@ impl Scope<'_> {
         Ok(self.physical(column.table, name))
     }
 
-    /// Whether the column has a value that can count: not NULL, and for numbers not NaN and not infinite.
-    fn present(&self, column: &ColumnRef) -> Result<Expr, ExecuteError> {
-        let value = Expr::Column(self.column(column)?);
-        let ty = self.table(column.table)?.column(&column.column).map(|c| c.ty);
-        Ok(if ty == Some(ColumnType::Float) {
-            value.between(lit(f64::MIN), lit(f64::MAX))
-        } else {
-            value.is_not_null()
-        })
+    /// The type of a column.
+    pub(super) fn column_type(&self, column: &ColumnRef) -> Result<ColumnType, ExecuteError> {
+        let found = self.table(column.table)?.column(&column.column).map(|c| c.ty);
+        found.ok_or_else(|| ExecuteError::Model(format!("there is no column {}", column.column)))
+    }
+
+    /// A date of the row, or of the row outside.
+    fn date(&self, date: &DateOf) -> Result<Expr, ExecuteError> {
+        match date {
+            DateOf::Own(column) => Ok(Expr::Column(self.column(column)?)),
+            DateOf::Outer(column) => {
+                let missing = || ExecuteError::Model("a date of a row outside that is not there".into());
+                let theirs = self.outer.ok_or_else(missing)?.column(column)?;
+                Ok(out_ref_col(DataType::Date32, theirs))
+            }
+        }
     }
 
     fn is_patient(&self, position: usize) -> bool {
@@ -87,7 +95,7 @@ impl<'a> Execution<'a> {
     pub(super) fn exact_plan(&self, query: &PrivateQuery) -> Result<LogicalPlan, ExecuteError> {
         let scope = self.scope(&query.from, 0)?;
         let cohort = self.cohort(query, &scope)?;
-        let dims = dims(query, &scope)?;
+        let dims = self.dims(query, &scope)?;
         let mut measures = Vec::new();
         for measure in &query.measures {
             let filter = if measure.filter.is_always() {
@@ -121,18 +129,18 @@ impl<'a> Execution<'a> {
             rows.enumerate().map(|(n, i)| Expr::Column(scope.physical(i, ROW)).alias(format!("r{n}"))),
         );
         let keys = columns.len();
-        columns.extend(dims(query, &scope)?);
+        columns.extend(self.dims(query, &scope)?);
         for (i, stream) in accounting.streams.iter().enumerate() {
             let mut counts = self.condition(&stream.filter, &scope)?;
-            if let Some(column) = &stream.column {
-                counts = counts.and(scope.present(column)?);
+            if let Some(number) = &stream.needs {
+                counts = counts.and(numbers::present(number, &scope)?);
             }
             columns.push(counts.is_true().alias(format!("f{i}")));
         }
         for (i, vector) in accounting.vectors.iter().enumerate() {
-            let column = accounting.streams.get(vector.stream).and_then(|s| s.column.as_ref());
-            let Some(column) = column else { continue };
-            let value = Expr::Column(scope.column(column)?);
+            let number = accounting.streams.get(vector.stream).and_then(|s| s.needs.as_ref());
+            let Some(number) = number else { continue };
+            let value = numbers::value(number, &scope)?;
             match vector.of {
                 Vector::Sum(_) => columns.push(cast(value, DataType::Float64).alias(format!("v{i}"))),
                 Vector::Distinct => columns.push(cast(value, DataType::Utf8).alias(format!("v{i}"))),
@@ -155,7 +163,7 @@ impl<'a> Execution<'a> {
         let tables = tree.tables.iter().map(find).collect::<Result<_, _>>();
         let tables = tables.map_err(|e| ExecuteError::Model(e.to_string()))?;
         let prefix = if depth == 0 { "t".to_owned() } else { format!("e{depth}_") };
-        Ok(Scope { tables, prefix, depth })
+        Ok(Scope { tables, prefix, depth, outer: None })
     }
 
     fn cohort(&self, query: &PrivateQuery, scope: &Scope<'_>) -> Result<LogicalPlan, ExecuteError> {
@@ -259,14 +267,19 @@ impl<'a> Execution<'a> {
                 let below = hi.as_ref().map(|end| below(&column, end));
                 above.into_iter().chain(below).reduce(Expr::and).unwrap_or_else(|| column.is_not_null())
             }
+            Atom::DateDiff { from, to, lo, hi } => {
+                let days = scope.date(to)? - scope.date(from)?;
+                let from = lo.map(|n| days.clone().gt_eq(lit(n)));
+                let below = hi.map(|n| days.clone().lt(lit(n)));
+                from.into_iter().chain(below).reduce(Expr::and).unwrap_or_else(|| days.is_not_null())
+            }
             Atom::Exists(inner) => self.exists(inner, scope)?,
         })
     }
 
     fn exists(&self, inner: &Exists, outer: &Scope<'_>) -> Result<Expr, ExecuteError> {
-        let scope = self.scope(&inner.from, outer.depth + 1)?;
+        let scope = Scope { outer: Some(outer), ..self.scope(&inner.from, outer.depth + 1)? };
         let joined = self.joined(&inner.from, &scope)?;
-        let cohort = self.filtered(joined, &inner.cohort, &scope)?;
         let same = |own: Column, theirs: Column, ty: DataType| Expr::Column(own).eq(out_ref_col(ty, theirs));
         let mut link = same(scope.patient()?, outer.patient()?, DataType::UInt32);
         if let Link::Columns { outer: theirs, inner: own } = &inner.link {
@@ -274,7 +287,10 @@ impl<'a> Execution<'a> {
             let ty = stored.map_or(DataType::Utf8, |c| arrow_type(c.ty));
             link = link.and(same(scope.column(own)?, outer.column(theirs)?, ty));
         }
-        let plan = LogicalPlanBuilder::from(cohort).filter(link)?.project(vec![lit(1)])?.build()?;
+        // One filter holds all that names the row outside: of a second one below it, decorrelation forgets the columns.
+        let condition =
+            if inner.cohort.is_always() { link } else { link.and(self.condition(&inner.cohort, &scope)?) };
+        let plan = LogicalPlanBuilder::from(joined).filter(condition)?.project(vec![lit(1)])?.build()?;
         Ok(exists(Arc::new(plan)))
     }
 }
@@ -305,37 +321,20 @@ fn keys(edge: &Edge, added: usize, scope: &Scope<'_>) -> Result<(Vec<Column>, Ve
     Ok((left, right))
 }
 
-fn dims(query: &PrivateQuery, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
-    let expression = |dim: &Dim| -> Result<Expr, ExecuteError> {
-        Ok(match dim {
-            Dim::Column(column) => Expr::Column(scope.column(column)?),
-            Dim::DatePart { part, column } => {
-                let part = match part {
-                    DatePart::Year => "year",
-                    DatePart::Quarter => "quarter",
-                    DatePart::Month => "month",
-                };
-                cast(date_part(lit(part), Expr::Column(scope.column(column)?)), DataType::Int64)
-            }
-        })
-    };
-    query.dims.iter().enumerate().map(|(i, dim)| Ok(expression(dim)?.alias(format!("d{i}")))).collect()
-}
-
 /// The filter stands inside the aggregate as a CASE, since `ExprFunctionExt::build` of DataFusion 55 forgets DISTINCT.
 fn aggregates(of: &Aggregate, filter: Option<&Expr>, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
     let counted = |value: Expr| match filter {
         None => Ok(value),
         Some(filter) => when(filter.clone(), value).end(),
     };
-    let column = |column: &ColumnRef| Ok::<_, ExecuteError>(counted(Expr::Column(scope.column(column)?))?);
+    let number = |number: &Number| Ok::<_, ExecuteError>(counted(numbers::value(number, scope)?)?);
     Ok(match of {
         Aggregate::Patients => vec![count_distinct(counted(Expr::Column(scope.patient()?))?)],
         Aggregate::Rows => vec![count(counted(lit(1))?)],
-        Aggregate::Distinct(id) => vec![count_distinct(column(id)?)],
-        Aggregate::Sum(value) => vec![sum(column(value)?)],
+        Aggregate::Distinct(id) => vec![count_distinct(counted(Expr::Column(scope.column(id)?))?)],
+        Aggregate::Sum(value) => vec![sum(number(value)?)],
         Aggregate::Avg(value) => {
-            vec![sum(cast(column(value)?, DataType::Float64)), count(column(value)?)]
+            vec![sum(cast(number(value)?, DataType::Float64)), count(number(value)?)]
         }
     })
 }
@@ -350,7 +349,7 @@ fn below(column: &Expr, end: &Endpoint) -> Expr {
     if end.inclusive { column.clone().lt_eq(value) } else { column.clone().lt(value) }
 }
 
-fn literal(value: &Value) -> Expr {
+pub(super) fn literal(value: &Value) -> Expr {
     lit(match value {
         Value::Text(text) => ScalarValue::Utf8(Some(text.clone())),
         Value::Integer(n) => ScalarValue::Int64(Some(*n)),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use caim_ontology::Models;
 use caim_sql::canonical::to_sql;
-use caim_sql::private_query::Aggregate;
+use caim_sql::private_query::{Aggregate, Days, Number};
 use caim_sql::{Code, PrivateQuery, Refusal};
 
 use crate::accounting::Accounting;
@@ -94,8 +94,15 @@ pub(super) fn describe(of: &Aggregate) -> String {
         Aggregate::Patients => "patients".into(),
         Aggregate::Rows => "rows".into(),
         Aggregate::Distinct(column) => format!("distinct {}", column.column),
-        Aggregate::Sum(column) => format!("sum of {}", column.column),
-        Aggregate::Avg(column) => format!("mean of {}", column.column),
+        Aggregate::Sum(number) => format!("sum of {}", describe_number(number)),
+        Aggregate::Avg(number) => format!("mean of {}", describe_number(number)),
+    }
+}
+
+fn describe_number(number: &Number) -> String {
+    match number {
+        Number::Column(column) => column.column.clone(),
+        Number::Days(Days { from, to }) => format!("days from {} to {}", from.column, to.column),
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, TableRef, VERSION};
+use caim_sql::private_query::{
+    Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, Number, TableRef, VERSION,
+};
 use datafusion::arrow::array::{Array, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use proptest::prelude::*;
@@ -15,7 +17,7 @@ use crate::policy::Policy;
 use crate::reply;
 
 fn query() -> PrivateQuery {
-    let age = ColumnRef::new(0, "patientage");
+    let age = Number::Column(ColumnRef::new(0, "patientage"));
     PrivateQuery {
         version: VERSION,
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: vec![] },

@@ -1,14 +1,36 @@
 //! Conditions in one spelling. Every step keeps the rows for which a condition is TRUE; after negation has moved to the
 //! atoms, FALSE and NULL need not be told apart, since AND and OR treat them alike.
 
-use super::{Renumber, tree};
-use crate::private_query::{Atom, BoolTree, ColumnRef, Endpoint, Exists, Link, Value};
+use super::{Renumber, days, tree};
+use crate::private_query::{Atom, BoolTree, ColumnRef, DateOf, Endpoint, Exists, Link, Value};
 
 /// Whether a condition is asked to hold or to fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sense {
     Holds,
     Fails,
+}
+
+/// New positions of the tables that a condition speaks of.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    own: &'a Renumber,
+    /// Those of the tree outside, inside `EXISTS`.
+    outer: Option<&'a Renumber>,
+}
+
+impl Around<'_> {
+    fn column(self, column: &ColumnRef) -> ColumnRef {
+        self.own.column(column)
+    }
+
+    fn date(self, date: &DateOf) -> DateOf {
+        match (date, self.outer) {
+            (DateOf::Own(column), _) => DateOf::Own(self.own.column(column)),
+            (DateOf::Outer(column), Some(outer)) => DateOf::Outer(outer.column(column)),
+            (DateOf::Outer(column), None) => DateOf::Outer(column.clone()),
+        }
+    }
 }
 
 /// AND or OR.
@@ -29,11 +51,11 @@ fn never() -> BoolTree {
 
 /// The canonical spelling, with columns renumbered.
 pub(super) fn canonical(tree: &BoolTree, own: &Renumber) -> BoolTree {
-    simplified(normal(tree, Sense::Holds, own))
+    simplified(normal(tree, Sense::Holds, Around { own, outer: None }))
 }
 
 /// Negation normal form with canonical atoms.
-fn normal(tree: &BoolTree, sense: Sense, own: &Renumber) -> BoolTree {
+fn normal(tree: &BoolTree, sense: Sense, own: Around<'_>) -> BoolTree {
     let all = |parts: &[BoolTree]| parts.iter().map(|part| normal(part, sense, own)).collect();
     match (tree, sense) {
         (BoolTree::And(parts), Sense::Holds) | (BoolTree::Or(parts), Sense::Fails) => {
@@ -48,12 +70,15 @@ fn normal(tree: &BoolTree, sense: Sense, own: &Renumber) -> BoolTree {
     }
 }
 
-fn literal(atom: &Atom, sense: Sense, own: &Renumber) -> BoolTree {
+fn literal(atom: &Atom, sense: Sense, own: Around<'_>) -> BoolTree {
     match atom {
         Atom::In { column, values } => in_values(own.column(column), values.clone(), sense),
         Atom::IsNull { column } => signed(Atom::IsNull { column: own.column(column) }, sense),
         Atom::Range { column, lo, hi } => range(&own.column(column), lo.clone(), hi.clone(), sense),
-        Atom::Exists(exists) => match self::exists(exists, own) {
+        Atom::DateDiff { from, to, lo, hi } => {
+            days::range(own.date(from), own.date(to), *lo, *hi, sense == Sense::Holds)
+        }
+        Atom::Exists(exists) => match self::exists(exists, own.own) {
             Some(exists) => signed(Atom::Exists(Box::new(exists)), sense),
             None if sense == Sense::Holds => never(),
             None => BoolTree::always(),
@@ -115,7 +140,8 @@ fn is_empty(lo: Option<&Endpoint>, hi: Option<&Endpoint>) -> bool {
 /// `None` when nothing can exist.
 fn exists(exists: &Exists, outer: &Renumber) -> Option<Exists> {
     let (from, own) = tree(exists.from.clone());
-    let cohort = simplified(normal(&exists.cohort, Sense::Holds, &own));
+    let around = Around { own: &own, outer: Some(outer) };
+    let cohort = simplified(normal(&exists.cohort, Sense::Holds, around));
     let link = match &exists.link {
         Link::Patient => Link::Patient,
         Link::Columns { outer: theirs, inner } => {
@@ -213,6 +239,15 @@ fn merge(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
                 tighter(hi.as_ref(), h.as_ref(), |a, b| (&a.value, a.inclusive) <= (&b.value, b.inclusive));
             Some(range(column, lo, hi, Sense::Holds))
         }
+        (
+            Some(Atom::DateDiff { from, to, lo, hi }),
+            Some(Atom::DateDiff { from: f, to: t, lo: l, hi: h }),
+            ..,
+        ) if (from, to) == (f, t) && word == Word::And => {
+            let lo = [*lo, *l].into_iter().flatten().max();
+            let hi = [*hi, *h].into_iter().flatten().min();
+            Some(days::range(from.clone(), to.clone(), lo, hi, true))
+        }
         _ => known_anyway(a, b, word).or_else(|| known_anyway(b, a, word)),
     }
 }
@@ -221,11 +256,14 @@ fn merge(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
 fn known_anyway(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
     let Some(Atom::IsNull { column }) = negative(a) else { return None };
     let compared = match (positive(b), negative(b)) {
-        (Some(Atom::In { column, .. } | Atom::Range { column, .. }), _)
-        | (_, Some(Atom::In { column, .. })) => column,
+        (Some(Atom::In { column: of, .. } | Atom::Range { column: of, .. }), _)
+        | (_, Some(Atom::In { column: of, .. })) => of == column,
+        (Some(Atom::DateDiff { from, to, .. }), _) => {
+            [from, to].into_iter().any(|date| *date == DateOf::Own(column.clone()))
+        }
         _ => return None,
     };
-    if compared != column {
+    if !compared {
         return None;
     }
     Some(if word == Word::And { b.clone() } else { a.clone() })

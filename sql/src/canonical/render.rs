@@ -7,14 +7,14 @@ use datafusion_sql::sqlparser::keywords::ALL_KEYWORDS;
 
 use crate::calendar::Day;
 use crate::private_query::{
-    Aggregate, Atom, BoolTree, ColumnRef, DatePart, Dim, Edge, Endpoint, Exists, JoinKey, JoinTree, Link,
-    Measure, PrivateQuery, Value,
+    Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Edge, Endpoint, Exists, JoinKey,
+    JoinTree, Labels, Link, Measure, Number, PrivateQuery, Value,
 };
 
 /// The question as one SELECT statement.
 #[must_use]
 pub fn to_sql(query: &PrivateQuery, models: &Models) -> String {
-    let scope = Scope { from: &query.from, models, prefix: "t".to_owned(), depth: 0 };
+    let scope = Scope { from: &query.from, models, prefix: "t".to_owned(), depth: 0, outer: None };
     let dims: Vec<String> = query.dims.iter().map(|dim| scope.dim(dim)).collect();
     let measures = query.measures.iter().map(|measure| scope.measure(measure));
     let list: Vec<String> = dims.iter().cloned().chain(measures).collect();
@@ -35,6 +35,8 @@ struct Scope<'a> {
     models: &'a Models,
     prefix: String,
     depth: usize,
+    /// The scope directly outside, inside `EXISTS`.
+    outer: Option<&'a Scope<'a>>,
 }
 
 impl Scope<'_> {
@@ -103,6 +105,45 @@ impl Scope<'_> {
                 };
                 format!("EXTRACT({part} FROM {})", self.column(column))
             }
+            Dim::Bin { of, by: Bins::Width(width) } => {
+                let width = value(width);
+                format!("floor({} / {width}) * {width}", self.number(of))
+            }
+            Dim::Bin { of, by: Bins::Labels(labels) } => self.labels(&self.number(of), labels),
+        }
+    }
+
+    /// Bins with labels, from the lowest to the highest.
+    fn labels(&self, number: &str, Labels { edges, labels, null }: &Labels) -> String {
+        let name = |label: &Option<Value>| label.as_ref().map_or_else(|| "NULL".to_owned(), value);
+        let below = |edge: &Endpoint| {
+            format!("{number} <{} {}", if edge.inclusive { "" } else { "=" }, value(&edge.value))
+        };
+        let above = |edge: &Endpoint| {
+            format!("{number} >{} {}", if edge.inclusive { "=" } else { "" }, value(&edge.value))
+        };
+        let conditions = edges.iter().map(below).chain(edges.last().map(above));
+        let mut sql = "CASE".to_owned();
+        for (condition, label) in conditions.zip(labels) {
+            let _ = write!(sql, " WHEN {condition} THEN {}", name(label));
+        }
+        if null.is_some() {
+            let _ = write!(sql, " ELSE {}", name(null));
+        }
+        sql + " END"
+    }
+
+    fn number(&self, number: &Number) -> String {
+        match number {
+            Number::Column(column) => self.column(column),
+            Number::Days(Days { from, to }) => days(&self.column(from), &self.column(to)),
+        }
+    }
+
+    fn date(&self, date: &DateOf) -> String {
+        match (date, self.outer) {
+            (DateOf::Outer(column), Some(outer)) => outer.column(column),
+            (DateOf::Own(column) | DateOf::Outer(column), _) => self.column(column),
         }
     }
 
@@ -111,8 +152,8 @@ impl Scope<'_> {
             Aggregate::Patients => format!("count(DISTINCT {})", self.patient()),
             Aggregate::Rows => "count(*)".to_owned(),
             Aggregate::Distinct(column) => format!("count(DISTINCT {})", self.column(column)),
-            Aggregate::Sum(column) => format!("sum({})", self.column(column)),
-            Aggregate::Avg(column) => format!("avg({})", self.column(column)),
+            Aggregate::Sum(number) => format!("sum({})", self.number(number)),
+            Aggregate::Avg(number) => format!("avg({})", self.number(number)),
         };
         if measure.filter.is_always() {
             return of;
@@ -160,13 +201,25 @@ impl Scope<'_> {
                 let ends = lo.iter().map(|e| end(e, ">")).chain(hi.iter().map(|e| end(e, "<")));
                 format!("({})", ends.collect::<Vec<_>>().join(" AND "))
             }
+            Atom::DateDiff { from, to, lo, hi } => {
+                let days = days(&self.date(from), &self.date(to));
+                let ends = lo.iter().map(|n| format!("{days} >= {n}"));
+                let ends = ends.chain(hi.iter().map(|n| format!("{days} < {n}")));
+                format!("({})", ends.collect::<Vec<_>>().join(" AND "))
+            }
             Atom::Exists(exists) => format!("{not}{}", self.exists(exists)),
         }
     }
 
     fn exists(&self, exists: &Exists) -> String {
         let depth = self.depth + 1;
-        let inner = Scope { from: &exists.from, models: self.models, prefix: format!("e{depth}_"), depth };
+        let inner = Scope {
+            from: &exists.from,
+            models: self.models,
+            prefix: format!("e{depth}_"),
+            depth,
+            outer: Some(self),
+        };
         let link = match &exists.link {
             Link::Patient => format!("{} = {}", inner.patient(), self.patient()),
             Link::Columns { outer, inner: own } => format!("{} = {}", inner.column(own), self.column(outer)),
@@ -184,6 +237,10 @@ impl Scope<'_> {
         sql.push(')');
         sql
     }
+}
+
+fn days(from: &str, to: &str) -> String {
+    format!("date_diff('day', {from}, {to})")
 }
 
 fn value(value: &Value) -> String {

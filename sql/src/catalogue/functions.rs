@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use caim_ontology::Ontology;
 use datafusion_expr::planner::ExprPlanner;
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility, WindowUDF};
 use datafusion_functions::core::planner::CoreFunctionPlanner;
@@ -11,6 +12,7 @@ use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
 use datafusion_functions_window::planner::WindowFunctionPlanner;
 
+use super::label::label;
 use super::{nearest, unknown};
 use crate::refusal::{Code, Refusal};
 
@@ -75,6 +77,8 @@ impl Functions {
                 Volatility::Stable | Volatility::Volatile => volatile.extend(names),
             }
         }
+        let label = Arc::new(label(Ontology::bundled()));
+        scalar.insert(label.name().to_owned(), label);
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions();
         let window = datafusion_functions_window::all_default_window_functions();
         Self {

@@ -7,7 +7,9 @@ use datafusion_expr::{Expr, Operator};
 
 use super::columns::{Target, keeps_values, target};
 use super::condition::{Reader, Sense};
+use super::days::{self, Compared};
 use super::refuse::not_a_condition;
+use super::scope::own_column;
 use crate::calendar::Day;
 use crate::private_query::{Atom, BoolTree, ColumnRef, DatePart, Endpoint, Real, Value};
 use crate::refusal::{Code, Refusal};
@@ -87,7 +89,27 @@ pub(super) fn compare(
             column_with(side, comparison, column, sign, value)
         }
         Some(Target::Part { part: DatePart::Year, column }) => year_with(reader, column, sign, value, whole),
-        Some(Target::Part { .. } | Target::Truncated { .. }) | None => Err(not_a_condition(reader, whole)),
+        Some(Target::Part { .. } | Target::Truncated { .. }) => Err(not_a_condition(reader, whole)),
+        None if value.is_null() && days::between(reader, of)?.is_some() => Ok(BoolTree::Or(Vec::new())),
+        None => compare_dates(reader, of, sign, &Expr::Literal(value.clone(), None), whole),
+    }
+}
+
+/// `left sign right` between dates of a row, or days between them.
+pub(super) fn compare_dates(
+    reader: &Reader<'_>,
+    left: &Expr,
+    sign: Sign,
+    right: &Expr,
+    whole: &Expr,
+) -> Result<BoolTree, Refusal> {
+    match days::compared(reader, left, sign, right)? {
+        Some(Compared::Tree(tree)) => Ok(tree),
+        Some(Compared::With { column, sign, value }) => {
+            let own = own_column(column.table, &column.column);
+            compare(reader, &own, sign, &value, whole)
+        }
+        None => Err(not_a_condition(reader, whole)),
     }
 }
 

@@ -9,10 +9,11 @@ use datafusion_expr::{Expr, Operator};
 
 use super::compare::{self, Sign};
 use super::constant::{constant, is_computable};
+use super::days;
 use super::refuse::not_a_condition;
 use super::rows::{Outer, Rows};
 use super::scope::{Operand, Scope, operand};
-use crate::private_query::{Atom, BoolTree, ColumnRef, JoinTree, TableRef, Value};
+use crate::private_query::{Atom, BoolTree, ColumnRef, Days, JoinTree, TableRef, Value};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Side, Tables};
 
@@ -49,6 +50,10 @@ impl Sense {
 pub(super) struct Reader<'a> {
     pub(super) models: &'a Models,
     pub(super) tables: &'a [TableRef],
+    /// The tables of the query around an `EXISTS`.
+    pub(super) outer: &'a [TableRef],
+    /// Conditions that all rows meet, as far as they are read.
+    pub(super) cohort: &'a [BoolTree],
     /// The columns that subqueries refer to.
     pub(super) scope: &'a Scope,
 }
@@ -124,7 +129,19 @@ impl Reader<'_> {
 
     /// The column with its table and role.
     pub(super) fn side(&self, column: &ColumnRef) -> Result<Side<'_>, Refusal> {
-        let bare = JoinTree { tables: self.tables.to_vec(), edges: Vec::new() };
+        self.side_in(self.tables, column)
+    }
+
+    /// The same for a column of these tables or of those outside.
+    pub(super) fn side_of(&self, operand: &Operand) -> Result<Side<'_>, Refusal> {
+        match operand {
+            Operand::Own(column) => self.side(column),
+            Operand::Outer(column) => self.side_in(self.outer, column),
+        }
+    }
+
+    fn side_in(&self, tables: &[TableRef], column: &ColumnRef) -> Result<Side<'_>, Refusal> {
+        let bare = JoinTree { tables: tables.to_vec(), edges: Vec::new() };
         Tables::unchecked(&bare, self.models)?.side(column)
     }
 
@@ -162,7 +179,8 @@ impl Reader<'_> {
                         Err(Refusal::new(Code::Invalid, "a value in a condition cannot be computed")
                             .with_rewrite("write the value itself, for example DATE '2020-01-01'"))
                     }
-                    (None, None) | (Some(_), Some(_)) => Err(not_a_condition(self, expr)),
+                    (None, None) => compare::compare_dates(self, left, sign, right, expr),
+                    (Some(_), Some(_)) => Err(not_a_condition(self, expr)),
                 }
             }
         }
@@ -194,6 +212,10 @@ impl Reader<'_> {
     }
 
     fn is_null(&self, inner: &Expr, expr: &Expr, sense: Sense) -> Result<BoolTree, Refusal> {
+        if let Some(Days { from, to }) = days::between(self, inner)? {
+            let unknown = [from, to].map(|column| BoolTree::Is(Atom::IsNull { column }));
+            return Ok(sense.of(BoolTree::Or(unknown.to_vec())));
+        }
         let column = compare::column_of(self, inner).ok_or_else(|| not_a_condition(self, expr))?;
         Ok(sense.of(BoolTree::Is(Atom::IsNull { column })))
     }

@@ -3,6 +3,7 @@
 use datafusion_common::ScalarValue;
 use datafusion_expr::Expr;
 
+use super::bins;
 use super::columns::{Target, keeps_values, target};
 use super::condition::Reader;
 use super::constant::constant;
@@ -64,7 +65,7 @@ impl Question {
         if let Some(Target::Truncated { part, column }) = target(expr) {
             return Ok(self.truncated(part, column));
         }
-        let dim = dim(reader, expr).ok_or_else(|| not_a_group(reader, expr))?;
+        let dim = dim(reader, expr)?.ok_or_else(|| not_a_group(reader, expr))?;
         Ok(Output::Dim(self.dim(dim)))
     }
 
@@ -79,13 +80,14 @@ impl Question {
 }
 
 /// The dimension that an expression is.
-pub(super) fn dim(reader: &Reader<'_>, expr: &Expr) -> Option<Dim> {
-    match target(expr)? {
-        Target::Column { column, cast } => {
-            let side = reader.side(&column).ok()?;
-            cast.is_none_or(|ty| keeps_values(side, &ty)).then_some(Dim::Column(column))
+pub(super) fn dim(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Dim>, Refusal> {
+    match target(expr) {
+        Some(Target::Column { column, cast }) => {
+            let side = reader.side(&column)?;
+            Ok(cast.is_none_or(|ty| keeps_values(side, &ty)).then_some(Dim::Column(column)))
         }
-        Target::Part { part, column } => Some(Dim::DatePart { part, column }),
-        Target::Truncated { .. } => None,
+        Some(Target::Part { part, column }) => Ok(Some(Dim::DatePart { part, column })),
+        Some(Target::Truncated { .. }) => Ok(None),
+        None => bins::bins(reader, expr),
     }
 }

@@ -5,13 +5,15 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::Expr;
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams, Case};
 
-use super::columns::{Target, keeps_values, target};
+use super::bins;
+use super::columns::{Target, target};
 use super::compare::column_of;
 use super::condition::{Reader, Sense};
 use super::constant::constant;
+use super::days;
 use super::groups::{Output, Question, dim};
 use super::refuse::not_in_aggregate;
-use crate::private_query::{Aggregate, Atom, BoolTree, ColumnRef, Measure};
+use crate::private_query::{Aggregate, Atom, BoolTree, Days, Measure, Number};
 use crate::refusal::{Code, Refusal};
 
 impl Question {
@@ -69,6 +71,11 @@ impl Question {
             Some(_) => return Ok(Output::Measure(self.of(Aggregate::Rows, filter))),
             None => {}
         }
+        if let Some(Days { from, to }) = days::between(reader, of)? {
+            let known = [from, to].map(|column| Sense::Fails.of(BoolTree::Is(Atom::IsNull { column })));
+            filter.extend(known);
+            return Ok(Output::Measure(self.of(Aggregate::Rows, filter)));
+        }
         let column = match target(of) {
             Some(Target::Part { column, .. } | Target::Truncated { column, .. }) => column,
             Some(Target::Column { .. }) | None => {
@@ -86,7 +93,7 @@ impl Question {
         of: &Expr,
         filter: Vec<BoolTree>,
     ) -> Result<Output, Refusal> {
-        let Some(counted) = dim(reader, of) else { return Err(not_in_aggregate(reader, of)) };
+        let Some(counted) = dim(reader, of)? else { return Err(not_in_aggregate(reader, of)) };
         let crate::private_query::Dim::Column(column) = &counted else {
             return Ok(Output::Codes(self.code(counted, BoolTree::And(filter))));
         };
@@ -108,24 +115,20 @@ impl Question {
             Some(value) if is_number(&value, 1) => Ok(Output::CountOrNull(self.of(Aggregate::Rows, filter))),
             Some(_) => Err(not_in_aggregate(reader, of)),
             None => {
-                let column = number_column(reader, of)?;
-                Ok(Output::Measure(self.of(Aggregate::Sum(column), filter)))
+                let number = number(reader, of)?;
+                Ok(Output::Measure(self.of(Aggregate::Sum(number), filter)))
             }
         }
     }
 
     fn average(&mut self, reader: &Reader<'_>, of: &Expr, filter: Vec<BoolTree>) -> Result<Output, Refusal> {
-        let column = number_column(reader, of)?;
-        Ok(Output::Measure(self.of(Aggregate::Avg(column), filter)))
+        let number = number(reader, of)?;
+        Ok(Output::Measure(self.of(Aggregate::Avg(number), filter)))
     }
 }
 
-fn number_column(reader: &Reader<'_>, of: &Expr) -> Result<ColumnRef, Refusal> {
-    let Some(Target::Column { column, cast }) = target(of) else { return Err(not_in_aggregate(reader, of)) };
-    let side = reader.side(&column)?;
-    let whole = side.column.ty == caim_ontology::ColumnType::Integer;
-    let kept = cast.is_none_or(|ty| keeps_values(side, &ty) || (whole && ty.is_decimal()));
-    if kept { Ok(column) } else { Err(not_in_aggregate(reader, of)) }
+fn number(reader: &Reader<'_>, of: &Expr) -> Result<Number, Refusal> {
+    bins::number(reader, of)?.ok_or_else(|| not_in_aggregate(reader, of))
 }
 
 fn is_number(value: &ScalarValue, wanted: i64) -> bool {

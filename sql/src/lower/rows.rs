@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caim_ontology::Models;
+use caim_ontology::{Models, Role};
 use datafusion_common::{DFSchema, DFSchemaRef, JoinType, NullEquality};
 use datafusion_expr::expr::BinaryExpr;
 use datafusion_expr::logical_plan::{Aggregate, Distinct, Filter, Join, Projection, TableScan};
@@ -124,7 +124,8 @@ impl<'a> Rows<'a> {
 
     /// What lowers conditions over the columns of a scope.
     pub(super) fn reader<'b>(&'b self, scope: &'b Scope) -> Reader<'b> {
-        Reader { models: self.models, tables: &self.tables, scope }
+        let outer = self.outer.map_or(&[][..], |outer| outer.tables);
+        Reader { models: self.models, tables: &self.tables, outer, cohort: &self.cohort, scope }
     }
 
     /// Ties the outer row to an inner one.
@@ -204,6 +205,7 @@ impl<'a> Rows<'a> {
     fn add_substituted(&mut self, condition: &Expr, scope: &Scope) -> Result<(), Refusal> {
         if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition {
             match (key_operand(left), key_operand(right)) {
+                (Some(a), Some(b)) if self.are_dates(scope, &a, &b)? => {}
                 (Some(Operand::Own(a)), Some(Operand::Own(b))) if a.table != b.table => {
                     self.equalities.push((a, b));
                     return Ok(());
@@ -219,6 +221,13 @@ impl<'a> Rows<'a> {
         let lowered = self.reader(scope).condition(condition, Sense::Holds)?;
         self.cohort.push(lowered);
         Ok(())
+    }
+
+    /// Whether an equality compares two dates: no key, but a condition.
+    fn are_dates(&self, scope: &Scope, a: &Operand, b: &Operand) -> Result<bool, Refusal> {
+        let reader = self.reader(scope);
+        let is_date = |operand| Ok(matches!(reader.side_of(operand)?.column.role, Role::Date { .. }));
+        Ok::<_, Refusal>(is_date(a)? && is_date(b)?)
     }
 
     fn join(&mut self, join: &Join) -> Result<Scope, Refusal> {

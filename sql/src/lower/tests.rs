@@ -1,5 +1,6 @@
 //! What lowers to what, and what is refused by which rule.
 
+mod numbers;
 mod random;
 mod shapes;
 

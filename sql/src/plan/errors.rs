@@ -23,6 +23,10 @@ pub(crate) fn refused(error: &DataFusionError) -> Refusal {
         DataFusionError::SQL(inner, _) => Refusal::new(Code::Syntax, shortened(&inner.to_string())),
         DataFusionError::NotImplemented(reason) => Refusal::new(Code::Unsupported, shortened(reason)),
         DataFusionError::ResourcesExhausted(reason) => Refusal::new(Code::TooComplex, shortened(reason)),
+        DataFusionError::Plan(reason) if compares_days_with_interval(reason) => {
+            Refusal::new(Code::Invalid, innermost(reason))
+                .with_rewrite("the difference of two dates is a number of days: b - a <= 90")
+        }
         DataFusionError::Plan(reason)
         | DataFusionError::Internal(reason)
         | DataFusionError::Configuration(reason)
@@ -31,6 +35,10 @@ pub(crate) fn refused(error: &DataFusionError) -> Refusal {
         | DataFusionError::Ffi(reason) => Refusal::new(Code::Invalid, innermost(reason)),
         other => Refusal::new(Code::Invalid, innermost(&other.strip_backtrace())),
     }
+}
+
+fn compares_days_with_interval(reason: &str) -> bool {
+    reason.contains("comparison") && reason.contains("Int64") && reason.contains("Interval")
 }
 
 /// The planner wraps its reasons in each other: the last one says what is wrong.

@@ -3,7 +3,7 @@
 use caim_ontology::{Bounds, ColumnType, Grid, Role};
 
 use super::tree::{Side, Tables};
-use super::{MAX_TEXT_BYTES, MAX_VALUES};
+use super::{MAX_TEXT_BYTES, MAX_VALUES, bins};
 use crate::calendar::Day;
 use crate::private_query::{Aggregate, DatePart, Dim, Endpoint, Value};
 use crate::refusal::{Code, Refusal};
@@ -26,7 +26,7 @@ pub(crate) fn full_name(side: Side<'_>) -> String {
     format!("{}.{}.{}", side.schema, side.table.name, side.column.name)
 }
 
-fn refuse<T>(side: Side<'_>, code: Code, rest: &str) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(side: Side<'_>, code: Code, rest: &str) -> Result<T, Refusal> {
     Err(Refusal::new(
         code,
         format!("{} is a column of role {}{rest}", full_name(side), side.column.role.name()),
@@ -61,7 +61,7 @@ pub(super) fn in_values(side: Side<'_>, values: &[Value]) -> Result<(), Refusal>
     values.iter().try_for_each(|value| check_value(side, value))
 }
 
-fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> {
+pub(super) fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> {
     let fits = match (value, side.column.ty) {
         (Value::Text(text), ColumnType::Text) => {
             if text.len() > MAX_TEXT_BYTES {
@@ -182,6 +182,7 @@ pub(crate) fn off_grid_number(side: Side<'_>, value: f64, bounds: Bounds) -> Res
 
 pub(super) fn dim(dim: &Dim, tables: &Tables<'_>) -> Result<(), Refusal> {
     match dim {
+        Dim::Bin { of, by } => bins::bins(of, by, tables),
         Dim::Column(column) => {
             let side = tables.named(column)?;
             match &side.column.role {
@@ -232,15 +233,6 @@ pub(super) fn measure(of: &Aggregate, tables: &Tables<'_>) -> Result<(), Refusal
                 }
             }
         }
-        Aggregate::Sum(column) | Aggregate::Avg(column) => {
-            let side = tables.named(column)?;
-            match &side.column.role {
-                Role::Measure { .. } | Role::Dimension { bounds: Some(_), .. } => Ok(()),
-                Role::UnitId | Role::Identifier { .. } => refuse(side, Code::IdentifierInExpression, ""),
-                Role::Dimension { bounds: None, .. } | Role::Date { .. } | Role::Hidden => {
-                    refuse(side, Code::ColumnNotAllowed, " without public bounds: it cannot be summed")
-                }
-            }
-        }
+        Aggregate::Sum(number) | Aggregate::Avg(number) => bins::number(number, tables).map(|_| ()),
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::fixture::world;
 use crate::private_query::{
-    Aggregate, Atom, BoolTree, ColumnRef, DatePart, Dim, Edge, Endpoint, Exists, JoinKey, JoinTree, Link,
-    Measure, PrivateQuery, Real, TableRef, VERSION, Value,
+    Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Edge, Endpoint, Exists, JoinKey,
+    JoinTree, Labels, Link, Measure, Number, PrivateQuery, Real, TableRef, VERSION, Value,
 };
 use crate::refusal::Code;
 use crate::validate::validate;
@@ -84,7 +84,7 @@ fn check(query: &PrivateQuery, expected: Result<(), Code>) {
 #[test]
 fn a_question_of_another_version_or_out_of_bounds_is_refused() {
     check(&count(&["patient"], Vec::new()), Ok(()));
-    check(&patients(|q| q.version = 2), Err(Code::Malformed));
+    check(&patients(|q| q.version = VERSION - 1), Err(Code::Malformed));
     check(&patients(|q| q.measures.clear()), Err(Code::Malformed));
     check(&patients(|q| q.noise_sd_milli = Some(2_000)), Ok(()));
     check(&patients(|q| q.noise_sd_milli = Some(1_999)), Err(Code::NoiseOutOfRange));
@@ -156,8 +156,8 @@ fn a_column_is_used_as_its_role_allows_in_every_position() {
             condition,
         );
         check(&patients(|q| q.dims = vec![Dim::Column(column(name))]), group);
-        check(&patients(|q| q.measures = vec![measure(Aggregate::Sum(column(name)))]), sum);
-        check(&patients(|q| q.measures = vec![measure(Aggregate::Avg(column(name)))]), sum);
+        check(&patients(|q| q.measures = vec![measure(Aggregate::Sum(Number::Column(column(name))))]), sum);
+        check(&patients(|q| q.measures = vec![measure(Aggregate::Avg(Number::Column(column(name))))]), sum);
     }
     check(&patients(|q| q.cohort = is(Atom::IsNull { column: column("patient_id") })), Ok(()));
     check(&patients(|q| q.cohort = is(Atom::IsNull { column: column("note") })), Err(Code::ColumnNotAllowed));
@@ -271,4 +271,167 @@ fn exists_stays_within_the_patient_and_is_not_nested_without_end() {
         |times| (0..times).fold(BoolTree::always(), |inner, _| exists(studies(), Link::Patient, inner));
     check(&patients(|q| q.cohort = nested(4)), Ok(()));
     check(&patients(|q| q.cohort = nested(5)), Err(Code::TooComplex));
+}
+
+fn days(from: &str, to: &str) -> Number {
+    Number::Days(Days { from: column(from), to: column(to) })
+}
+
+fn date_diff(from: DateOf, to: DateOf, lo: Option<i64>, hi: Option<i64>) -> BoolTree {
+    is(Atom::DateDiff { from, to, lo, hi })
+}
+
+fn own(name: &str) -> DateOf {
+    DateOf::Own(column(name))
+}
+
+#[test]
+fn days_are_counted_between_dates_whose_grid_is_finer_than_the_year() {
+    let both = || count(&["condition", "imaging_study"], vec![edge(0, 1, JoinKey::Patient)]);
+    for (other, expected) in [
+        ("read_date", Ok(())),
+        ("study_time", Ok(())),
+        ("archive_date", Err(Code::Grid)),
+        ("modality", Err(Code::ColumnNotAllowed)),
+        ("dose_mgy", Err(Code::ColumnNotAllowed)),
+        ("study_uid", Err(Code::IdentifierInExpression)),
+        ("patient_id", Err(Code::IdentifierInExpression)),
+        ("nothing", Err(Code::Malformed)),
+    ] {
+        let (from, to) = (column("diagnosis_date"), ColumnRef::new(1, other));
+        let number = Number::Days(Days { from: from.clone(), to: to.clone() });
+        let mut query = both();
+        query.cohort = date_diff(DateOf::Own(from), DateOf::Own(to), Some(0), None);
+        check(&query, expected);
+        let mut query = both();
+        query.measures = vec![measure(Aggregate::Sum(number.clone()))];
+        check(&query, expected);
+        query.dims = vec![Dim::Bin { of: number, by: Bins::Width(Value::Integer(30)) }];
+        query.measures = vec![measure(Aggregate::Rows)];
+        check(&query, expected);
+    }
+}
+
+#[test]
+fn a_range_of_days_has_ends_within_a_hundred_years() {
+    let mut query = count(&["condition"], Vec::new());
+    for (lo, hi, expected) in [
+        (Some(0), Some(91), Ok(())),
+        (Some(-36_525), Some(36_526), Ok(())),
+        (None, None, Err(Code::Malformed)),
+        (Some(-36_526), None, Err(Code::Grid)),
+        (None, Some(36_527), Err(Code::Grid)),
+        (Some(i64::MIN), Some(i64::MAX), Err(Code::Grid)),
+    ] {
+        query.cohort = date_diff(own("diagnosis_date"), own("resolved_date"), lo, hi);
+        check(&query, expected);
+    }
+}
+
+#[test]
+fn a_date_of_the_row_outside_is_named_only_directly_inside_exists() {
+    let outer = |name: &str| DateOf::Outer(column(name));
+    let inside = |cohort| {
+        let from = tree(&["imaging_study"], Vec::new());
+        is(Atom::Exists(Box::new(Exists { from, link: Link::Patient, cohort })))
+    };
+    let within = |a, b| date_diff(a, b, Some(0), Some(91));
+    for (cohort, expected) in [
+        (inside(within(outer("diagnosis_date"), own("read_date"))), Ok(())),
+        (inside(within(own("read_date"), outer("diagnosis_date"))), Ok(())),
+        (inside(within(outer("diagnosis_date"), outer("resolved_date"))), Err(Code::Malformed)),
+        (inside(within(outer("read_date"), own("read_date"))), Err(Code::Malformed)),
+        (inside(within(outer("concept_id"), own("read_date"))), Err(Code::ColumnNotAllowed)),
+        // Two levels up is not named: the outer row of the inner one is a study.
+        (inside(inside(within(outer("diagnosis_date"), own("read_date")))), Err(Code::Malformed)),
+        (within(outer("diagnosis_date"), own("resolved_date")), Err(Code::Malformed)),
+    ] {
+        let mut query = count(&["condition"], Vec::new());
+        query.cohort = cohort;
+        check(&query, expected);
+    }
+}
+
+#[test]
+fn bins_have_a_width_on_the_grid_and_are_not_too_many() {
+    let binned = |of: &str, width: Value| {
+        let of = Number::Column(column(of));
+        patients(|q| q.dims = vec![Dim::Bin { of, by: Bins::Width(width) }])
+    };
+    let whole = Value::Integer;
+    for (query, expected) in [
+        (binned("birth_year", whole(10)), Ok(())),
+        (binned("birth_year", whole(1)), Err(Code::TooComplex)),
+        (binned("tumour_mm", whole(10)), Ok(())),
+        (binned("tumour_mm", whole(15)), Err(Code::Grid)),
+        (binned("tumour_mm", whole(0)), Err(Code::Grid)),
+        (binned("tumour_mm", whole(-10)), Err(Code::Grid)),
+        (binned("tumour_mm", whole(310)), Err(Code::Grid)),
+        (binned("tumour_mm", real(10.0)), Err(Code::Malformed)),
+        (binned("weight_kg", real(25.0)), Ok(())),
+        (binned("weight_kg", real(12.5)), Err(Code::Grid)),
+        (binned("sex", whole(10)), Err(Code::ColumnNotAllowed)),
+        (binned("note", whole(10)), Err(Code::ColumnNotAllowed)),
+        (binned("patient_id", whole(10)), Err(Code::IdentifierInExpression)),
+    ] {
+        check(&query, expected);
+    }
+    let mut query = count(&["condition"], Vec::new());
+    let of = || days("diagnosis_date", "resolved_date");
+    for (width, cohort, expected) in [
+        (whole(30), BoolTree::always(), Ok(())),
+        (whole(0), BoolTree::always(), Err(Code::Grid)),
+        (whole(i64::MAX), BoolTree::always(), Err(Code::Grid)),
+        (
+            whole(1),
+            date_diff(own("diagnosis_date"), own("resolved_date"), Some(0), Some(65)),
+            Err(Code::TooComplex),
+        ),
+    ] {
+        query.cohort = cohort;
+        query.dims = vec![Dim::Bin { of: of(), by: Bins::Width(width) }];
+        check(&query, expected);
+    }
+}
+
+#[test]
+fn labels_of_bins_fit_their_edges() {
+    let edge = |value: i64| Endpoint { value: Value::Integer(value), inclusive: true };
+    let labelled = |edges: Vec<Endpoint>, labels: Vec<Option<Value>>, null| {
+        let (of, by) = (Number::Column(column("tumour_mm")), Labels { edges, labels, null });
+        patients(|q| q.dims = vec![Dim::Bin { of, by: Bins::Labels(by) }])
+    };
+    let named = |names: &[&str]| names.iter().map(|n| Some(text(n))).collect::<Vec<_>>();
+    let long = "x".repeat(257);
+    for (query, expected) in [
+        (labelled(vec![edge(50)], named(&["small", "large"]), None), Ok(())),
+        (labelled(vec![edge(50)], vec![Some(text("small")), None], Some(text("?"))), Ok(())),
+        (labelled(vec![edge(50)], named(&["small"]), None), Err(Code::Malformed)),
+        (labelled(vec![], named(&["all"]), None), Err(Code::Malformed)),
+        (labelled(vec![edge(50), edge(50)], named(&["a", "b", "c"]), None), Err(Code::Malformed)),
+        (labelled(vec![edge(70), edge(50)], named(&["a", "b", "c"]), None), Err(Code::Malformed)),
+        (labelled(vec![edge(50)], named(&["a", "a"]), None), Err(Code::Malformed)),
+        (labelled(vec![edge(50)], vec![None, None], None), Err(Code::Malformed)),
+        (labelled(vec![edge(50)], vec![Some(text("a")), Some(real(1.0))], None), Err(Code::Malformed)),
+        (labelled(vec![edge(50)], vec![Some(Value::Date(1)), None], None), Err(Code::Malformed)),
+        (labelled(vec![edge(50)], named(&["a", &long]), None), Err(Code::TooComplex)),
+        (labelled(vec![edge(55)], named(&["a", "b"]), None), Err(Code::Grid)),
+        (labelled(vec![edge(0)], named(&["a", "b"]), None), Err(Code::Grid)),
+        (labelled(vec![edge(310)], named(&["a", "b"]), None), Err(Code::Grid)),
+        (
+            labelled(
+                vec![Endpoint { value: Value::Integer(50), inclusive: false }],
+                named(&["a", "b"]),
+                None,
+            ),
+            Err(Code::Malformed),
+        ),
+    ] {
+        check(&query, expected);
+    }
+    let many = (1..=64).map(|i| Endpoint { value: Value::Integer(1_900 + i), inclusive: true }).collect();
+    let labels = (0..65).map(|i| Some(Value::Integer(i))).collect();
+    let by = Bins::Labels(Labels { edges: many, labels, null: None });
+    let of = Number::Column(column("birth_year"));
+    check(&patients(|q| q.dims = vec![Dim::Bin { of, by }]), Err(Code::TooComplex));
 }

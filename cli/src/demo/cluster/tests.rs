@@ -12,7 +12,7 @@ use crate::commands::asking::{Asking, Whom};
 use crate::demo::{Plan, Population, federation};
 use crate::exit::{self, Exit};
 
-const PLAN: Plan = Plan { seed: 3, patients: 400 };
+const PLAN: Plan = Plan { seed: 3, patients: 200 };
 
 async fn start(dir: &Path) -> (Cluster, Vec<std::path::PathBuf>) {
     let population = Population::bundled().unwrap();
@@ -46,13 +46,13 @@ async fn all_hospitals_are_asked_and_one_that_leaves_is_missed_until_it_returns(
     let dir = tempfile::tempdir().unwrap();
     let (mut cluster, nodes) = start(dir.path()).await;
     let mut asking = asking(&cluster).await;
-    let sql = "SELECT count(DISTINCT patient_id) FROM omop.person";
+    let sql = "SELECT count(DISTINCT patient_id) FROM dicom.series";
 
     let both = asking.ask(sql).await.unwrap();
     assert_eq!(answered(&both), ["alder", "birch"]);
     assert!(
-        (650..=800).contains(&number(&both)),
-        "{} of 800 patients, most of whom are recorded",
+        (320..=400).contains(&number(&both)),
+        "{} of 400 patients, most of whom have images",
         number(&both)
     );
 

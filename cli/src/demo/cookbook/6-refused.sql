@@ -1,2 +1,2 @@
 -- And what never happens: rows of patients do not leave a hospital.
-SELECT * FROM dicom.series
+SELECT * FROM patient

@@ -7,16 +7,20 @@ use std::path::Path;
 use datafusion::arrow::array::{Array, AsArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{Sources, generate};
+use super::{Kind, Source, generate};
 use crate::demo::person::Plan;
 use crate::demo::population::Population;
 
-const SMALL: Plan = Plan { seed: 5, patients: 400 };
+const SMALL: Plan = Plan { seed: 5, patients: 120 };
 
-fn sources(position: usize, plan: Plan) -> (tempfile::TempDir, Sources) {
+/// Positions of the hospitals in the population.
+const ALDER: usize = 0;
+const CEDAR: usize = 2;
+
+fn sources(position: usize, plan: Plan) -> (tempfile::TempDir, [Source; 2]) {
     let dir = tempfile::tempdir().unwrap();
     let sources = generate(&Population::bundled().unwrap(), plan, position, dir.path()).unwrap();
-    (dir, sources)
+    (dir, sources.try_into().unwrap())
 }
 
 /// Every file of a folder, by name, as bytes.
@@ -57,6 +61,20 @@ fn csv_rows(path: &Path) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
+fn every_hospital_has_sources_of_its_own_kind() {
+    let kinds: Vec<[Kind; 2]> =
+        (0..3).map(|position| sources(position, SMALL).1.map(|source| source.kind)).collect();
+    assert_eq!(
+        kinds,
+        [
+            [Kind::DicomFiles, Kind::Omop],
+            [Kind::DicomFiles, Kind::FhirLines],
+            [Kind::DicomTable, Kind::FhirBundles]
+        ]
+    );
+}
+
+#[test]
 fn the_same_plan_gives_the_same_bytes_and_another_seed_others() {
     for position in 0..3 {
         let (first, _) = sources(position, SMALL);
@@ -68,9 +86,20 @@ fn the_same_plan_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
+fn nothing_is_left_of_another_plan_in_the_same_folder() {
+    let population = Population::bundled().unwrap();
+    for position in 0..3 {
+        let (fresh, _) = sources(position, SMALL);
+        let (used, _) = sources(position, Plan { seed: 6, patients: 150 });
+        generate(&population, SMALL, position, used.path()).unwrap();
+        assert!(files(fresh.path()) == files(used.path()), "hospital {position}");
+    }
+}
+
+#[test]
 fn series_have_unique_valid_identifiers_and_one_patient_a_study() {
-    let (_dir, sources) = sources(0, SMALL);
-    let rows = columns(&sources.dicom, &["SeriesInstanceUID", "StudyInstanceUID", "PatientID"]);
+    let (_dir, [table, _]) = sources(CEDAR, Plan { patients: 400, ..SMALL });
+    let rows = columns(&table.path, &["SeriesInstanceUID", "StudyInstanceUID", "PatientID"]);
     assert!((4_000..14_000).contains(&rows.len()), "{} series of 400 patients", rows.len());
     let mut series = HashSet::new();
     let mut patients: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -83,22 +112,10 @@ fn series_have_unique_valid_identifiers_and_one_patient_a_study() {
 }
 
 #[test]
-fn images_and_records_are_about_the_same_patients() {
-    let (_dir, sources) = sources(0, SMALL);
-    let imaged: BTreeSet<_> =
-        columns(&sources.dicom, &["PatientID"]).into_iter().filter_map(|mut row| row.remove(0)).collect();
-    let persons = csv_rows(&sources.omop.join("PERSON.csv"));
-    let recorded: BTreeSet<_> = persons.iter().map(|row| row["person_source_value"].clone()).collect();
-    let both = imaged.intersection(&recorded).count();
-    assert!((300..400).contains(&both), "{both} of 400 patients are in both sources");
-    assert!(imaged.len() > both && recorded.len() > both, "neither source is complete");
-}
-
-#[test]
 fn real_life_leaves_its_dirt() {
-    let (_dir, sources) = sources(0, Plan { patients: 1_500, ..SMALL });
+    let (_dir, [table, _]) = sources(CEDAR, Plan { patients: 1_500, ..SMALL });
     let rows = columns(
-        &sources.dicom,
+        &table.path,
         &["PatientSex", "PatientAge", "BodyPartExamined", "PatientID", "Manufacturer", "Modality"],
     );
     let missing =
@@ -115,13 +132,13 @@ fn real_life_leaves_its_dirt() {
     assert!(spellings.len() >= 3, "{spellings:?}");
     assert!(rows.iter().all(|row| row[1].as_ref().is_none_or(|age| age.len() == 4 && age.ends_with('Y'))));
     let modalities: BTreeSet<_> = rows.iter().filter_map(|row| row[5].as_deref()).collect();
-    assert_eq!(modalities, BTreeSet::from(["CR", "CT", "MG", "MR", "PT", "US"]));
+    assert_eq!(modalities, BTreeSet::from(["CT", "DX", "MG", "MR", "PT", "US"]));
 }
 
 #[test]
 fn markers_have_plausible_values_in_their_units() {
-    let (_dir, sources) = sources(1, Plan { patients: 1_500, ..SMALL });
-    let rows = csv_rows(&sources.omop.join("MEASUREMENT.csv"));
+    let (_dir, [_, omop]) = sources(ALDER, Plan { patients: 1_500, ..SMALL });
+    let rows = csv_rows(&omop.path.join("MEASUREMENT.csv"));
     let mut psa: Vec<f64> = rows
         .iter()
         .filter(|row| row["measurement_concept_id"] == "3013603")
@@ -143,34 +160,64 @@ fn markers_have_plausible_values_in_their_units() {
 }
 
 #[test]
-fn nothing_is_recorded_of_the_dead() {
-    let (_dir, sources) = sources(1, SMALL);
-    let deaths: BTreeMap<_, _> = csv_rows(&sources.omop.join("DEATH.csv"))
+fn stage_and_grade_are_measurements_about_the_condition_of_the_same_person() {
+    let (_dir, [_, omop]) = sources(ALDER, SMALL);
+    let whose: BTreeMap<String, String> = csv_rows(&omop.path.join("CONDITION_OCCURRENCE.csv"))
         .into_iter()
-        .map(|row| (row["person_id"].clone(), row["death_date"].clone()))
+        .map(|row| (row["condition_occurrence_id"].clone(), row["person_id"].clone()))
         .collect();
-    assert!((50..250).contains(&deaths.len()), "{} deaths of 400", deaths.len());
-    for row in csv_rows(&sources.omop.join("MEASUREMENT.csv")) {
-        let death = deaths.get(&row["person_id"]);
-        assert!(death.is_none_or(|date| *date >= row["measurement_date"]), "ISO dates compare as text");
+    let rows = csv_rows(&omop.path.join("MEASUREMENT.csv"));
+    let about: Vec<_> = rows.iter().filter(|row| !row["measurement_event_id"].is_empty()).collect();
+    assert!(about.len() > whose.len(), "most are staged, many graded");
+    for row in about {
+        assert_eq!(row["meas_event_field_concept_id"], "1147127");
+        assert_eq!(whose[&row["measurement_event_id"]], row["person_id"]);
     }
-    let persons = csv_rows(&sources.omop.join("PERSON.csv"));
-    let dead = persons.iter().filter_map(|row| {
-        let death = deaths.get(&row["person_id"])?;
-        Some((row["person_source_value"].as_str(), death.replace('-', "")))
-    });
-    let dead: BTreeMap<_, _> = dead.collect();
-    for row in csv_rows(&sources.dicom) {
-        assert!(dead.get(row["PatientID"].as_str()).is_none_or(|date| *date >= row["StudyDate"]));
-        assert!(row["StudyDate"].as_str() <= "20250630", "the extract ends there");
+    let gleason: Vec<_> = rows.iter().filter(|row| row["measurement_concept_id"] == "4157602").collect();
+    assert!(gleason.len() > 5);
+    for row in gleason {
+        let (score, group) = (row["value_as_number"].as_str(), row["value_as_concept_id"].as_str());
+        assert!(matches!(
+            (score, group),
+            ("6", "3655244") | ("7", "3655245" | "3655246") | ("8", "3655247") | ("9", "3655248")
+        ));
     }
 }
 
 #[test]
-fn dates_of_csv_tables_are_written_as_dicom_writes_them() {
-    let (_dir, sources) = sources(1, Plan { patients: 50, ..SMALL });
-    for row in csv_rows(&sources.dicom) {
-        let date = &row["StudyDate"];
-        assert!(date.len() == 8 && date.starts_with("20") && date.parse::<u32>().is_ok(), "{date}");
+fn every_concept_of_an_omop_folder_is_in_its_vocabulary() {
+    let (_dir, [_, omop]) = sources(ALDER, SMALL);
+    let concepts: BTreeSet<String> = csv_rows(&omop.path.join("CONCEPT.csv"))
+        .into_iter()
+        .map(|mut row| row.remove("concept_id").unwrap())
+        .collect();
+    let mut used = 0;
+    for table in
+        ["PERSON", "VISIT_OCCURRENCE", "CONDITION_OCCURRENCE", "MEASUREMENT", "PROCEDURE_OCCURRENCE", "DEATH"]
+    {
+        for row in csv_rows(&omop.path.join(format!("{table}.csv"))) {
+            let named = row.iter().filter(|(name, value)| name.ends_with("concept_id") && !value.is_empty());
+            for (name, concept) in named {
+                assert!(concepts.contains(concept), "{table}.{name} {concept}");
+                used += 1;
+            }
+        }
+    }
+    assert!(used > 1_000);
+}
+
+#[test]
+fn nothing_is_recorded_of_the_dead() {
+    let (_dir, [_, omop]) = sources(ALDER, Plan { patients: 400, ..SMALL });
+    let deaths: BTreeMap<_, _> = csv_rows(&omop.path.join("DEATH.csv"))
+        .into_iter()
+        .map(|row| (row["person_id"].clone(), row["death_date"].clone()))
+        .collect();
+    assert!((50..250).contains(&deaths.len()), "{} deaths of 400", deaths.len());
+    for (table, date) in [("MEASUREMENT", "measurement_date"), ("PROCEDURE_OCCURRENCE", "procedure_date")] {
+        for row in csv_rows(&omop.path.join(format!("{table}.csv"))) {
+            let death = deaths.get(&row["person_id"]);
+            assert!(death.is_none_or(|death| *death >= row[date]), "ISO dates compare as text");
+        }
     }
 }

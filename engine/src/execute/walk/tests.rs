@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, TableRef, VERSION};
+use caim_sql::private_query::{
+    Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, Number, TableRef, VERSION,
+};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
 };
@@ -20,7 +22,7 @@ type Row = (u32, u64, &'static str, Option<f64>);
 
 fn query(max_rows: Option<u32>) -> PrivateQuery {
     let size = ColumnRef::new(0, "series_size_mb");
-    let of = [Aggregate::Patients, Aggregate::Rows, Aggregate::Sum(size)];
+    let of = [Aggregate::Patients, Aggregate::Rows, Aggregate::Sum(Number::Column(size))];
     PrivateQuery {
         version: VERSION,
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: vec![] },
@@ -39,7 +41,7 @@ fn batch(rows: &[Row], accounting: &Accounting) -> RecordBatch {
         ("d0".into(), Arc::new(rows.iter().map(|r| Some(r.2)).collect::<StringArray>())),
     ];
     for (i, stream) in accounting.streams.iter().enumerate() {
-        let counts = rows.iter().map(|r| Some(stream.column.is_none() || r.3.is_some()));
+        let counts = rows.iter().map(|r| Some(stream.needs.is_none() || r.3.is_some()));
         columns.push((format!("f{i}"), Arc::new(counts.collect::<BooleanArray>())));
     }
     columns.push(("v".into(), Arc::new(rows.iter().map(|r| r.3).collect::<Float64Array>())));

@@ -1,0 +1,221 @@
+//! DICOM objects (PS3.10): headers read, pixels never.
+//!
+//! ```text
+//! files -> window     their bytes through a block of fixed size
+//!       -> prolog     preamble, meta group, transfer syntax
+//!       -> scan       the wanted attributes: the tagged columns of `dicom.instance`
+//!       -> columns    values as the warehouse stores them
+//!       -> reader     chunks of files on all threads: rows, patients, keys
+//!       -> here       instances that are there already left out, in the order of file names
+//! ```
+//!
+//! Nothing of an object is stored or told that is not a tagged column. File names may name patients: they are in
+//! the operator's report and nowhere else.
+
+mod cells;
+mod charset;
+mod columns;
+mod element;
+mod nested;
+mod prolog;
+mod reader;
+mod scan;
+mod unreadable;
+mod wanted;
+mod window;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::filter_record_batch;
+use caim_warehouse::{BatchId, Epoch};
+use rayon::prelude::*;
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::ingest::Context;
+use crate::landing::Landing;
+use crate::seen::{Seen, Sight};
+use crate::source::Member;
+use crate::tally::{self, Tally};
+use crate::target::{Target, Writer};
+use crate::{Code, Error, Result};
+use reader::{Chunk, Fault, Reader};
+
+const SCHEMA: &str = "dicom";
+const INSTANCE: &str = "instance";
+const INSTANCE_UID: &str = "sopinstanceuid";
+
+/// Files that one thread reads at a time.
+const CHUNK_FILES: usize = 128;
+/// Files that are read while others are written: the bound of what is held in memory.
+const BATCH_FILES: usize = 16 * CHUNK_FILES;
+
+/// Names that say of a file that it is meant as an object.
+const EXTENSIONS: [&str; 4] = ["dcm", "dicom", "dic", "ima"];
+
+/// Reads the objects of a source into `dicom.instance`. `replaced` is the batch whose rows leave.
+pub(crate) fn ingest(
+    context: &Context<'_>,
+    members: &[Member],
+    target: &mut Target,
+    base: &Epoch,
+    replaced: Option<&BatchId>,
+    tally: &mut Tally,
+) -> Result<()> {
+    let Some(collection) = context.collection.id() else {
+        let reason = "DICOM objects have no column of collections";
+        return Err(Error::new(Code::Option, "--collection-column", reason)
+            .with_fix("name the collection with --collection"));
+    };
+    let table = context.models.table(SCHEMA, INSTANCE).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
+    let landing = Landing::new(SCHEMA, table, context.secret);
+    let seen = Seen::of(base, &landing.name, INSTANCE_UID, replaced, context.secret)?;
+    tally.table(&landing.name.to_string());
+    let writer = target.writer(&landing.name, Arc::clone(&landing.schema))?;
+    let reader = Reader::new(context, &landing, collection);
+    let what = format!("{} from {} files", landing.name, members.len());
+    context.progress.started(&what, Some(members.len() as u64));
+    let mut connector = Dicom { landing: &landing, seen, target, writer, tally };
+    connector.read(context, &reader, members)?;
+    context.progress.finished();
+    connector.writer.finish()
+}
+
+/// Whether a file begins like a DICOM object.
+pub(crate) fn is_object(member: &Member) -> Result<bool> {
+    let file = member.open()?;
+    let length = file.metadata().map_err(|e| Error::io(&member.name, &e))?.len();
+    let mut head = Vec::new();
+    file.take(132).read_to_end(&mut head).map_err(|e| Error::io(&member.name, &e))?;
+    Ok(prolog::is_beginning(&head, length))
+}
+
+/// Files whose chunks have been read, in order.
+struct Batch<'m> {
+    members: &'m [Member],
+    chunks: Vec<Chunk>,
+}
+
+struct Dicom<'t> {
+    landing: &'t Landing<'t>,
+    seen: Seen,
+    target: &'t mut Target,
+    writer: Writer,
+    tally: &'t mut Tally,
+}
+
+impl Dicom<'_> {
+    /// Reads all members, or as many as give the first rows; one batch is read while another is written.
+    fn read(&mut self, context: &Context<'_>, reader: &Reader<'_>, members: &[Member]) -> Result<()> {
+        let (mut rest, mut limit) = (members, context.limit);
+        let mut read: Option<Batch<'_>> = None;
+        loop {
+            let size = BATCH_FILES.min(usize::try_from(limit).unwrap_or(usize::MAX)).min(rest.len());
+            let (now, later) = rest.split_at(size);
+            rest = later;
+            let (next, landed) = rayon::join(
+                || (!now.is_empty()).then(|| Batch::read(reader, now)),
+                || read.as_ref().map_or(Ok(()), |batch| self.land(batch)),
+            );
+            landed?;
+            context.progress.advanced(read.as_ref().map_or(0, |batch| batch.members.len() as u64));
+            let Some(batch) = next else { return Ok(()) };
+            limit -= batch.chunks.iter().map(|chunk| chunk.rows() as u64).sum::<u64>();
+            read = Some(batch);
+        }
+    }
+
+    fn land(&mut self, batch: &Batch<'_>) -> Result<()> {
+        for (chunk, members) in batch.chunks.iter().zip(batch.members.chunks(CHUNK_FILES)) {
+            for (position, fault) in &chunk.faults {
+                members.get(*position).into_iter().for_each(|member| self.leave_out(member, fault));
+            }
+            self.tally.read(chunk.rows() as u64);
+            let rows = self.first_sights(chunk, members)?;
+            self.tally.kept(rows.num_rows() as u64);
+            self.warn(chunk);
+            self.writer.write(&rows)?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a file without a row. What is named as an object, or is one, counts as a row that is missing.
+    fn leave_out(&mut self, member: &Member, fault: &Fault) {
+        let Fault { code, reason } = fault;
+        match code {
+            Code::NotDicom if !is_named_as_object(&member.name) => {
+                self.tally.skip(&member.name, Code::ForeignFile, reason);
+            }
+            Code::Directory => self.tally.skip(&member.name, Code::Directory, reason),
+            _ => {
+                self.tally.read(1);
+                self.reject(member, *code, reason);
+            }
+        }
+    }
+
+    fn reject(&mut self, member: &Member, code: Code, reason: &str) {
+        self.tally.reject(&member.name, tally::Fault { line: 0, code, reason: reason.to_owned() });
+    }
+
+    /// The stored rows of a chunk, without instances that are there already.
+    fn first_sights(&mut self, chunk: &Chunk, members: &[Member]) -> Result<RecordBatch> {
+        let mut keep = Vec::with_capacity(chunk.rows());
+        for ((uid, key), file) in chunk.uids.iter().zip(chunk.keys.values()).zip(&chunk.files) {
+            let sight = self.seen.look(uid.unwrap_or_default(), *key);
+            keep.push(sight == Sight::First);
+            let Some(member) = members.get(*file) else { continue };
+            match sight {
+                Sight::First => {}
+                Sight::Same => {
+                    self.tally
+                        .skip_duplicate(&member.name, "its instance is there already, with the same values");
+                }
+                Sight::Other => {
+                    let reason = "its SOPInstanceUID is there already, with other values";
+                    self.reject(member, Code::Conflict, reason);
+                }
+            }
+        }
+        let ordinals = self.ordinals(chunk, &keep)?;
+        let mut columns: Vec<ArrayRef> = chunk.columns.iter().map(Arc::clone).collect();
+        columns.extend([Arc::new(ordinals) as ArrayRef, Arc::new(chunk.keys.clone())]);
+        let rows = self.landing.batch(columns)?;
+        if keep.iter().all(|kept| *kept) {
+            return Ok(rows);
+        }
+        filter_record_batch(&rows, &BooleanArray::from(keep)).map_err(|e| self.landing.fault(&e))
+    }
+
+    /// The patients of the rows that stay.
+    fn ordinals(&mut self, chunk: &Chunk, keep: &[bool]) -> Result<UInt32Array> {
+        let kept = chunk.patients.iter().zip(keep).map(|(patient, kept)| patient.as_ref().filter(|_| *kept));
+        kept.map(|patient| patient.map(|patient| self.target.ordinal(patient)).transpose()).collect()
+    }
+
+    fn warn(&mut self, chunk: &Chunk) {
+        let without = chunk.patients.iter().filter(|patient| patient.is_none()).count();
+        self.tally.warn(Code::NoPatient, None, without as u64, &[]);
+        for (column, doubts) in self.landing.table.stored_columns().zip(&chunk.doubts) {
+            for (code, count) in [
+                (Code::UnreadableValue, doubts.unreadable),
+                (Code::SeveralValues, doubts.several),
+                (Code::Encoding, doubts.guessed),
+            ] {
+                self.tally.warn(code, Some(&column.name), count, &[]);
+            }
+        }
+    }
+}
+
+impl<'m> Batch<'m> {
+    /// Reads files on all threads.
+    fn read(reader: &Reader<'_>, members: &'m [Member]) -> Self {
+        let chunks = members.par_chunks(CHUNK_FILES).map(|members| reader.read(members)).collect();
+        Self { members, chunks }
+    }
+}
+
+fn is_named_as_object(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}

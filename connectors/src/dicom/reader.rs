@@ -1,0 +1,175 @@
+//! From files to columns: a chunk of files at a time, on any thread.
+
+use std::collections::HashMap;
+use std::fs::File;
+
+use arrow::array::{Array, ArrayRef, StringArray, UInt64Array, new_null_array};
+use arrow::datatypes::DataType;
+use caim_ontology::{Role, Tag};
+
+use super::cells::{Cells, Form, Raw};
+use super::columns::{self, Doubts, Filler, Repertoire};
+use super::scan::scan;
+use super::unreadable::Unreadable;
+use super::wanted::{ISSUER, PATIENT, SOP_INSTANCE, Wanted};
+use super::window::BLOCK_BYTES;
+use crate::identity::Pseudonym;
+use crate::ingest::Context;
+use crate::landing::{COLLECTION, Landing, repeated};
+use crate::source::Member;
+use crate::values::{Reading, Rules, stored_type};
+use crate::{Code, Error};
+
+/// Reads files into the columns of one table.
+pub(super) struct Reader<'c> {
+    context: &'c Context<'c>,
+    landing: &'c Landing<'c>,
+    collection: &'c str,
+    wanted: Wanted,
+    /// For every stored column.
+    sources: Vec<Source>,
+    rules: Rules,
+}
+
+/// Where a stored column comes from.
+enum Source {
+    Collection,
+    Attribute(Filler),
+    Nowhere(DataType),
+}
+
+/// What is in some files.
+pub(super) struct Chunk {
+    /// For every row, its file: a position in the chunk.
+    pub(super) files: Vec<usize>,
+    /// For every row, its SOPInstanceUID.
+    pub(super) uids: StringArray,
+    /// The stored columns of the model.
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) patients: Vec<Option<Pseudonym>>,
+    /// The keys of the rows.
+    pub(super) keys: UInt64Array,
+    /// For every column of the model, in the order of those stored.
+    pub(super) doubts: Vec<Doubts>,
+    /// Files that gave no row, by their positions in the chunk.
+    pub(super) faults: Vec<(usize, Fault)>,
+}
+
+/// Why a file gave no row.
+pub(super) struct Fault {
+    pub(super) code: Code,
+    pub(super) reason: String,
+}
+
+impl<'c> Reader<'c> {
+    pub(super) fn new(context: &'c Context<'c>, landing: &'c Landing<'c>, collection: &'c str) -> Self {
+        let wanted = Wanted::of(landing.table);
+        let source = |column: &caim_ontology::Column| match column.tag.and_then(|tag| wanted.find(tag)) {
+            Some((slot, _)) => Source::Attribute(Filler::of(column, slot)),
+            None if column.stored == COLLECTION => Source::Collection,
+            None => Source::Nowhere(stored_type(column.ty)),
+        };
+        let sources = landing.table.columns.iter().filter(|column| column.role != Role::UnitId).map(source);
+        let sources = sources.collect();
+        Self { context, landing, collection, wanted, sources, rules: Rules::dicom() }
+    }
+
+    /// Reads files. What goes wrong with one of them is told and harms no other.
+    pub(super) fn read(&self, members: &[Member]) -> Chunk {
+        let mut block = [0; BLOCK_BYTES];
+        let mut cells = Cells::new(self.wanted.len());
+        let (mut files, mut faults, mut uids) = (Vec::with_capacity(members.len()), Vec::new(), Vec::new());
+        for (position, member) in members.iter().enumerate() {
+            match self.object(member, &mut block, &mut cells) {
+                Ok(uid) => {
+                    files.push(position);
+                    uids.push(uid);
+                }
+                Err(fault) => faults.push((position, fault)),
+            }
+        }
+        let patients = self.patients(&cells);
+        let (columns, doubts): (Vec<_>, Vec<_>) =
+            self.sources.iter().map(|source| self.column(source, &cells)).unzip();
+        let keys = self.landing.keys(&patients, &columns);
+        Chunk { files, uids: StringArray::from(uids), columns, patients, keys, doubts, faults }
+    }
+
+    /// Reads a file as one more row; its SOPInstanceUID.
+    fn object(&self, member: &Member, block: &mut [u8], cells: &mut Cells) -> Result<String, Fault> {
+        let file = member.open()?;
+        let length = file.metadata().map_err(Unreadable::from)?.len();
+        scan::<File>(file, length, &self.wanted, block, cells)?;
+        match columns::text(self.last(cells, SOP_INSTANCE), Repertoire::Uid) {
+            Reading::Value(uid) => Ok(uid.into_owned()),
+            Reading::Missing | Reading::Unreadable => {
+                cells.drop_row();
+                Err(Unreadable::NoInstanceUid.into())
+            }
+        }
+    }
+
+    fn last<'a>(&self, cells: &'a Cells, tag: Tag) -> Raw<'a> {
+        cells.last(self.wanted.slot(tag))
+    }
+
+    /// The patient of every row: by PatientID, and who issued it where the object says so.
+    fn patients(&self, cells: &Cells) -> Vec<Option<Pseudonym>> {
+        let (patient, issuer) = (self.wanted.slot(PATIENT), self.wanted.slot(ISSUER));
+        let mut known: HashMap<(&str, &str), Option<Pseudonym>> = HashMap::new();
+        let identifiers =
+            (0..cells.rows()).map(|row| (plain(cells.get(row, issuer)), plain(cells.get(row, patient))));
+        let identifiers: Vec<(&str, &str)> = identifiers.collect();
+        identifiers
+            .into_iter()
+            .map(|(issuer, id)| *known.entry((issuer, id)).or_insert_with(|| self.pseudonym(issuer, id)))
+            .collect()
+    }
+
+    fn pseudonym(&self, issuer: &str, id: &str) -> Option<Pseudonym> {
+        match issuer {
+            "" => self.context.pseudonyms.of_default_issuer(id),
+            issuer => self.context.pseudonyms.of(issuer, id),
+        }
+    }
+
+    fn column(&self, source: &Source, cells: &Cells) -> (ArrayRef, Doubts) {
+        match source {
+            Source::Attribute(filler) => {
+                let filled = filler.fill(cells, &self.rules);
+                (filled.array, filled.doubts)
+            }
+            Source::Collection => (repeated(self.collection, cells.rows()), Doubts::default()),
+            Source::Nowhere(ty) => (new_null_array(ty, cells.rows()), Doubts::default()),
+        }
+    }
+}
+
+impl Chunk {
+    /// How many objects had a row.
+    pub(super) fn rows(&self) -> usize {
+        self.uids.len()
+    }
+}
+
+/// A text without padding; nothing where it cannot be read.
+fn plain(raw: Raw<'_>) -> &str {
+    match raw.form {
+        Form::Text | Form::Guessed => std::str::from_utf8(raw.bytes)
+            .unwrap_or_default()
+            .trim_matches(|c: char| c.is_whitespace() || c == '\0'),
+        Form::Absent | Form::Broken | Form::Binary(_) => "",
+    }
+}
+
+impl From<Unreadable> for Fault {
+    fn from(source: Unreadable) -> Self {
+        Self { code: source.code(), reason: source.to_string() }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(source: Error) -> Self {
+        Self { code: source.code(), reason: source.reason().to_owned() }
+    }
+}

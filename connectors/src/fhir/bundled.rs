@@ -1,0 +1,157 @@
+//! The views that are compiled in, and the tables that their rows land in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use caim_ontology::{Models, Role, Table};
+
+use super::SCHEMA;
+use super::view::View;
+use crate::landing::{COLLECTION, Landing, repeated};
+use crate::{Code, Error, Result, Secret};
+
+/// The views in the order of their tables; the first view of a type of resource has one row for each resource.
+const BUNDLED: [(&str, &str); 8] = [
+    ("patient", include_str!("../../views/patient.json")),
+    ("condition", include_str!("../../views/condition.json")),
+    ("condition_coding", include_str!("../../views/condition_coding.json")),
+    ("observation", include_str!("../../views/observation.json")),
+    ("observation_component", include_str!("../../views/observation_component.json")),
+    ("procedure", include_str!("../../views/procedure.json")),
+    ("imaging_study", include_str!("../../views/imaging_study.json")),
+    ("imaging_series", include_str!("../../views/imaging_series.json")),
+];
+
+/// Views and tables.
+pub(super) struct Views<'m> {
+    /// In the order of the tables.
+    pub(super) tables: Vec<ViewTable<'m>>,
+    /// By type of resource, the positions of its tables.
+    types: HashMap<String, Vec<usize>>,
+}
+
+/// A view and the table that it fills.
+pub(super) struct ViewTable<'m> {
+    pub(super) view: View,
+    pub(super) landing: Landing<'m>,
+    /// For every column of the table, where it comes from.
+    origins: Vec<Origin>,
+}
+
+/// Where a column of a table comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A column of the view.
+    View(usize),
+    /// The collection of the source.
+    Collection,
+    /// Nowhere: the patient, which is stored apart, or a column that the view does not have.
+    Nowhere,
+}
+
+impl<'m> Views<'m> {
+    /// The bundled views over the tables of `models`.
+    ///
+    /// # Errors
+    /// When the model lacks a table, or a column has another type than its view gives.
+    pub(super) fn bundled(models: &'m Models, secret: &Secret) -> Result<Self> {
+        let (mut tables, mut types) = (Vec::new(), HashMap::<String, Vec<usize>>::new());
+        for (name, json) in BUNDLED {
+            let view = View::read(json).map_err(|e| fault(name, e))?;
+            let table = models.table(SCHEMA, name).map_err(|e| fault(name, e))?;
+            types.entry(view.resource.clone()).or_default().push(tables.len());
+            tables.push(ViewTable::new(view, table, secret)?);
+        }
+        Ok(Self { tables, types })
+    }
+
+    /// The tables that resources of a type fill; none if there is no view for it.
+    pub(super) fn of_type(&self, resource: &str) -> &[usize] {
+        self.types.get(resource).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<'m> ViewTable<'m> {
+    fn new(view: View, table: &'m Table, secret: &Secret) -> Result<Self> {
+        let mut origins = Vec::with_capacity(table.columns.len());
+        for column in &table.columns {
+            let position = view.columns.iter().position(|found| found.name.to_lowercase() == column.stored);
+            let found = position.and_then(|position| view.columns.get(position));
+            if found.is_some_and(|found| found.ty != column.ty || found.is_list) {
+                return Err(fault(
+                    &table.name,
+                    format!("column {} has not the type of its view", column.name),
+                ));
+            }
+            origins.push(match position {
+                _ if column.role == Role::UnitId => Origin::Nowhere,
+                Some(position) => Origin::View(position),
+                None if column.stored == COLLECTION => Origin::Collection,
+                None => Origin::Nowhere,
+            });
+        }
+        Ok(Self { landing: Landing::new(SCHEMA, table, secret), view, origins })
+    }
+
+    /// The columns of a view in the order of the table.
+    pub(super) fn in_order(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+        collection: &str,
+    ) -> Vec<Option<ArrayRef>> {
+        let origin = |origin: &Origin| match origin {
+            Origin::View(position) => columns.get(*position).map(Arc::clone),
+            Origin::Collection => Some(repeated(collection, rows)),
+            Origin::Nowhere => None,
+        };
+        self.origins.iter().map(origin).collect()
+    }
+}
+
+fn fault(table: &str, reason: impl std::fmt::Display) -> Error {
+    Error::new(Code::Model, format!("{SCHEMA}.{table}"), reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_model_and_the_views_have_the_same_tables_columns_and_types() {
+        let models = Models::bundled().unwrap();
+        let tables: BTreeSet<&str> =
+            models.model(SCHEMA).unwrap().tables.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(tables, BUNDLED.iter().map(|(name, _)| *name).collect());
+        let views = Views::bundled(&models, &Secret::from_bytes([1; 32])).unwrap();
+        for ViewTable { view, landing, .. } in &views.tables {
+            assert_eq!(view.name, landing.table.name);
+            let of_model =
+                landing.table.columns.iter().filter(|c| c.role != Role::UnitId && c.stored != COLLECTION);
+            let of_model: Vec<_> = of_model.map(|column| (column.name.as_str(), column.ty)).collect();
+            let of_view: Vec<_> =
+                view.columns.iter().map(|column| (column.name.as_str(), column.ty)).collect();
+            assert_eq!(of_model, of_view, "{}", view.name);
+        }
+    }
+
+    #[test]
+    fn a_model_that_does_not_fit_the_views_is_refused_by_its_column() {
+        let text = include_str!("../../../ontology/models/fhir.toml");
+        for (from, to, wanted) in [
+            ("name = \"gender\", type = \"text\"", "name = \"gender\", type = \"boolean\"", "column gender"),
+            ("name = \"procedure\"", "name = \"procedures\"", "fhir.procedure"),
+        ] {
+            let model = Models::parse("fhir.toml", &text.replacen(from, to, 1)).unwrap();
+            let others = Models::bundled().unwrap();
+            let mut all = vec![model];
+            all.extend(others.iter().filter(|model| model.schema != SCHEMA).cloned());
+            let models = Models::new(all).unwrap();
+            let error = Views::bundled(&models, &Secret::from_bytes([1; 32])).err().unwrap();
+            assert!(error.code() == Code::Model && error.to_string().contains(wanted), "{error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The bundled DICOM model against the standard's list of attributes that can lead to a person.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+/// PS3.15 table E.1-1 as JSON: tag to action of the basic profile. Not part of a public clone.
+fn confidential() -> Option<BTreeMap<Tag, String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data/ontology/confidentiality_profile_attributes.json");
+    let Ok(text) = fs::read_to_string(&path) else {
+        println!("skipped: {} is absent", path.display());
+        return None;
+    };
+    let attributes: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let attributes = attributes.iter().filter_map(|attribute| {
+        let tag = attribute["tag"].as_str()?.trim_matches(['(', ')']).to_owned();
+        Some((Tag::parse(&tag)?, attribute["basicProfile"].as_str()?.to_owned()))
+    });
+    Some(attributes.collect())
+}
+
+fn tagged(models: &Models) -> impl Iterator<Item = (&Table, &Column, Tag)> {
+    models.columns().filter_map(|(_, table, column)| Some((table, column, column.tag?)))
+}
+
+#[test]
+fn an_attribute_that_can_lead_to_a_person_has_its_action_and_no_other_has() {
+    let models = Models::bundled().unwrap();
+    let Some(confidential) = confidential() else { return };
+    assert!(confidential.len() > 500);
+    for (table, column, tag) in tagged(&models) {
+        let named = confidential.contains_key(&tag);
+        assert_eq!(column.action.is_some(), named, "{}.{} {tag}", table.name, column.name);
+    }
+}
+
+#[test]
+fn who_a_patient_is_is_keyed_and_what_nobody_may_ask_is_hidden() {
+    let models = Models::bundled().unwrap();
+    let instance = models.table("dicom", "instance").unwrap();
+    assert_eq!(instance.column("PatientID").unwrap().action, Some(Action::Keyed));
+    assert_eq!(instance.column("PatientBirthDate").unwrap().role, Role::Hidden);
+    for column in &instance.columns {
+        if column.action == Some(Action::Keyed) {
+            assert_eq!(column.role, Role::UnitId, "{} would be stored as it is", column.name);
+        }
+    }
+}
+
+#[test]
+fn no_attribute_with_names_places_or_free_text_is_on_the_list() {
+    let models = Models::bundled().unwrap();
+    for (table, column, tag) in tagged(&models) {
+        let vr = column.vr.as_deref().unwrap_or_default();
+        assert!(!["PN", "LT", "ST", "UT", "UC", "UN", "SQ", ""].contains(&vr), "{} {tag}", column.name);
+        let forbidden =
+            [(0x0008, 0x0050), (0x0008, 0x0080), (0x0008, 0x1010), (0x0008, 0x1030), (0x0008, 0x103E)];
+        assert!(!forbidden.contains(&(tag.group, tag.element)), "{}.{}", table.name, column.name);
+        assert!(tag.group % 2 == 0, "{} is private", column.name);
+    }
+}
+
+#[test]
+fn columns_of_one_attribute_are_read_in_one_way_in_every_table() {
+    let models = Models::bundled().unwrap();
+    let mut known: BTreeMap<Tag, &Column> = BTreeMap::new();
+    for (table, column, tag) in tagged(&models) {
+        let first = known.entry(tag).or_insert(column);
+        let same = (&first.stored, first.ty, &first.vr, &first.role, first.action);
+        assert_eq!(
+            same,
+            (&column.stored, column.ty, &column.vr, &column.role, column.action),
+            "{}",
+            table.name
+        );
+    }
+    assert!(known.len() > 60);
+}
+
+#[test]
+fn a_tag_is_two_numbers_of_four_hexadecimal_digits() {
+    assert_eq!(Tag::parse("0020,000d"), Some(Tag::new(0x20, 0x0D)));
+    assert_eq!(Tag::parse("0020,000D").unwrap().to_string(), "(0020,000D)");
+    for text in ["0020000D", "20,D", "0020,000G", "+020,0001", "0020,000D,"] {
+        assert_eq!(Tag::parse(text), None, "{text}");
+    }
+}
