@@ -12,6 +12,7 @@ pub mod hub;
 pub mod ingest;
 pub mod init;
 pub mod node;
+pub mod ontology;
 mod progress;
 pub mod sql;
 pub mod verify;
@@ -65,6 +66,8 @@ pub enum Command {
     Node(node::Args),
     /// Run a hub
     Hub(hub::Args),
+    /// Import and check ontologies and mappings, and see what has no concept yet
+    Ontology(ontology::Args),
     /// Ask in SQL
     Sql(sql::Args),
     /// Say what a statement would cost and push down, without touching data
@@ -80,7 +83,7 @@ impl Command {
         match self {
             Self::Node(_) | Self::Hub(_) => Verbosity::Service,
             Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Build(_) => Verbosity::Quiet,
-            Self::Batches(_) | Self::Verify(_) => Verbosity::Quiet,
+            Self::Batches(_) | Self::Verify(_) | Self::Ontology(_) => Verbosity::Quiet,
             Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
         }
     }

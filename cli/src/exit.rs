@@ -77,7 +77,7 @@ pub fn code(error: &anyhow::Error) -> Exit {
         return match refusal.code.family() {
             Family::Privacy => Exit::Privacy,
             Family::Network => Exit::Unreachable,
-            Family::Sql | Family::Access => Exit::Error,
+            Family::Sql | Family::Ontology | Family::Access => Exit::Error,
         };
     }
     if error.chain().any(|cause| cause.is::<Unreachable>()) { Exit::Unreachable } else { Exit::Error }

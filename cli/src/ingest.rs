@@ -5,11 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use caim_connectors::report::BuildReport;
 use caim_connectors::{IngestOptions, Progress, Report};
-use caim_ontology::Models;
 use caim_warehouse::Warehouse;
 
 use crate::config::{NodeConfig, Overrides};
-use crate::setup;
+use crate::{setup, vocabulary};
 
 /// Ingests one source into the node of a folder.
 ///
@@ -17,7 +16,7 @@ use crate::setup;
 /// When the folder is no node, or the source as a whole cannot be taken in. Rejected rows are no error.
 pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Report> {
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, Models::bundled()?);
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, options, progress)?)
 }
 
@@ -27,6 +26,6 @@ pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn
 /// When the folder is no node, or its tables cannot be read or written.
 pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, Models::bundled()?);
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::build(&warehouse, &models, &secret, progress)?)
 }

@@ -2,7 +2,7 @@
 //!
 //! The composition root of the workspace: configuration, commands and the demo stand here, and every other crate is
 //! put to use. From the outside in: [`commands`] says what there is to type, [`config`] what there is to configure,
-//! [`setup`] and [`ingest`] fill the folder of a node, [`service`] runs nodes and hubs, [`output`] and [`exit`] tell
+//! [`setup`] and [`ingest`] fill the folder of a node, [`vocabulary`] says what its codes mean, [`service`] runs nodes and hubs, [`output`] and [`exit`] tell
 //! how it went. [`demo`] makes hospitals to try it on; the integration tests stand on it, too.
 //!
 //! ```
@@ -26,3 +26,4 @@ pub mod output;
 pub mod service;
 pub mod setup;
 pub mod statements;
+pub mod vocabulary;

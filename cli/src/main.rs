@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use caim::commands::{
-    Cli, Command, audit, batches, build, check, demo, hub, ingest, init, node, sql, verify,
+    Cli, Command, audit, batches, build, check, demo, hub, ingest, init, node, ontology, sql, verify,
 };
 use caim::{exit, logs};
 use clap::Parser;
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Node(args) => node::run(args),
         Command::Hub(args) => hub::run(args),
+        Command::Ontology(args) => ontology::run(args),
         Command::Sql(args) => sql::run(args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),

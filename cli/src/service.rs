@@ -16,14 +16,13 @@ use caim_flight_server::address::HubAddress;
 use caim_flight_server::flight_sql::Door;
 use caim_flight_server::link;
 use caim_flight_server::link::hub::Links;
-use caim_ontology::Models;
 use caim_warehouse::Warehouse;
 use futures::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{HubConfig, HubSection, NodeConfig};
-use crate::setup;
+use crate::{setup, vocabulary};
 use seen::SeenInState;
 
 /// A service on its own task. Dropping it stops it without waiting.
@@ -64,7 +63,7 @@ impl RunningHub {
     /// When a port is taken (the key is named), or the state database cannot be opened.
     pub async fn start(dir: &Path, config: HubConfig) -> Result<Self> {
         let HubSection { flight, nodes, .. } = config.hub;
-        let models = Arc::new(Models::bundled()?);
+        let models = Arc::new(vocabulary::models(dir)?);
         let seen = Arc::new(SeenInState::open(dir)?);
         let door = Door::bind(flight).await.context("hub.flight")?;
         let links = Links::listen(nodes, seen, Arc::clone(&models)).await.context("hub.nodes")?;
@@ -116,14 +115,14 @@ impl RunningHub {
     }
 }
 
-/// Opens the node of a folder: configuration, secret and warehouse must fit together.
+/// Opens the node of a folder: configuration, secret, vocabulary and warehouse must fit together.
 ///
 /// # Errors
 /// When one of them is missing, damaged or open to others.
 pub fn open_node(dir: &Path, config: &NodeConfig) -> Result<Arc<Node>> {
     setup::secret(dir)?;
     let id = NodeId::new(&config.node.name).map_err(anyhow::Error::msg)?;
-    let models = Arc::new(Models::bundled()?);
+    let models = Arc::new(vocabulary::models(dir)?);
     Ok(Arc::new(Node::open(id, Warehouse::open(dir)?, models, config.privacy)?))
 }
 

@@ -14,19 +14,21 @@
 mod concepts;
 mod coverage;
 mod functions;
+mod gaps;
 mod levels;
+mod made;
 mod mappings;
 mod session;
 mod table;
 
 use caim_ontology::{Models, Table};
-use caim_warehouse::{Commit, NewBatch, TableName, Warehouse};
+use caim_warehouse::{Commit, Epoch, NewBatch, TableName, Warehouse};
 
 use crate::report::BuildReport;
 use crate::{Code, Error, Progress, Result, Secret};
 use session::Session;
 
-pub(crate) use mappings::fingerprint;
+pub use gaps::{GapOptions, Gaps, UnmappedValue, gaps};
 
 /// The schema of landing tables that nobody asks: their rows are asked for in tables derived from them.
 pub(crate) const LANDING: &str = "landing";
@@ -50,16 +52,46 @@ pub fn build(
     secret: &Secret,
     progress: &dyn Progress,
 ) -> Result<BuildReport> {
+    let rules = rules(models);
     let mut commit = warehouse.begin(NewBatch {
         source: "caim build".to_owned(),
-        content: format!("{} {}", models.version(), fingerprint()),
+        content: rules.clone(),
         collection: None,
         format: "build".to_owned(),
     })?;
     commit.secret(&secret.id())?;
     let mut report = Builder { models, secret, progress }.derive(&mut commit)?;
     report.epoch = commit.publish()?.number();
+    made::note(warehouse, report.epoch, &rules)?;
     Ok(report)
+}
+
+/// All that decides, besides the landing tables, what derived tables hold.
+pub(crate) fn rules(models: &Models) -> String {
+    format!("{} {}", models.version(), mappings::fingerprint(models))
+}
+
+/// Whether the derived tables of an epoch are those that a build would make of its landing tables now.
+pub(crate) fn is_fresh(warehouse: &Warehouse, epoch: &Epoch, models: &Models) -> Result<bool> {
+    made::follows(warehouse, epoch.number(), &rules(models))
+}
+
+/// To be called when an epoch is published whose derived tables were made by these models.
+pub(crate) fn made(warehouse: &Warehouse, epoch: &Epoch, models: &Models) -> Result<()> {
+    made::note(warehouse, epoch.number(), &rules(models))
+}
+
+/// Waits for a query. The engine is asynchronous and a caller may be: a thread of its own can wait in either case.
+fn on_runtime<T: Send>(work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let done = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .build()
+                .map_err(|e| Error::new(Code::Build, "the build", e))?;
+            runtime.block_on(work)
+        });
+        done.join().unwrap_or_else(|_| Err(Error::new(Code::Build, "the build", "its thread ended early")))
+    })
 }
 
 /// Whether a table is made from others: a source fills none of its rows.
@@ -79,17 +111,7 @@ impl Builder<'_> {
     /// When stored rows cannot be read, or derived rows cannot be written.
     pub(crate) fn derive(self, commit: &mut Commit) -> Result<BuildReport> {
         let mut report = BuildReport::default();
-        // The engine is asynchronous and a caller may be: a thread of its own can wait in either case.
-        std::thread::scope(|scope| {
-            let done = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_multi_thread()
-                    .build()
-                    .map_err(|e| Error::new(Code::Build, "the build", e))?;
-                runtime.block_on(self.derive_all(commit, &mut report))
-            });
-            done.join()
-                .unwrap_or_else(|_| Err(Error::new(Code::Build, "the build", "its thread ended early")))
-        })?;
+        on_runtime(self.derive_all(commit, &mut report))?;
         Ok(report)
     }
 

@@ -57,7 +57,7 @@ pub fn ingest(
     source.retain(&plan.names());
     let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms)?)?;
     if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
-        return Ok(unchanged(&source, &batch, &current));
+        return unchanged(&source, &batch, &current).with_derived(warehouse, models, secret, progress);
     }
     let context = Context {
         models,
@@ -99,6 +99,7 @@ impl Ingest<'_> {
                 let derived = self.builder().derive(&mut commit)?;
                 let before = commit.base().number();
                 let epoch = commit.publish()?;
+                build::made(warehouse, &epoch, self.context.models)?;
                 let mut report = report(self.source, &self.batch, Some(number), &epoch, tally);
                 report.warnings.extend(derived.warnings.iter().cloned());
                 let unchanged = epoch.number() == before;
@@ -212,9 +213,10 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
     serde_json::json!([source.path.to_string_lossy(), format.name(), collection]).to_string()
 }
 
-/// All that decides, besides the bytes of a source, what its rows become.
+/// All that decides, besides the bytes of a source, what its landing rows become. What is derived from them follows
+/// further rules: [`build::is_fresh`].
 fn recipe(models: &Models, pseudonyms: &Pseudonyms) -> Result<String> {
-    let rules = [models.version(), build::fingerprint().to_owned(), pseudonyms.fingerprint()?];
+    let rules = [models.version(), pseudonyms.fingerprint()?];
     Ok(serde_json::json!([READING, rules]).to_string())
 }
 
@@ -225,6 +227,24 @@ fn known<'e>(epoch: &'e Epoch, batch: &NewBatch) -> Option<&'e Batch> {
 fn unchanged(source: &Source, batch: &NewBatch, epoch: &Epoch) -> Report {
     let number = known(epoch, batch).map(|old| old.id.0);
     Report { unchanged: true, ..report(source, batch, number, epoch, Tally::default()) }
+}
+
+impl Report {
+    /// A source that is known is not read again; but what is derived from it may follow other rules by now, as when the
+    /// operator has mapped a value meanwhile.
+    fn with_derived(
+        self,
+        warehouse: &Warehouse,
+        models: &Models,
+        secret: &Secret,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if build::is_fresh(warehouse, &warehouse.current()?, models)? {
+            return Ok(self);
+        }
+        let derived = build::build(warehouse, models, secret, progress)?;
+        Ok(Self { unchanged: derived.epoch == self.epoch, epoch: derived.epoch, derived, ..self })
+    }
 }
 
 fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, tally: Tally) -> Report {

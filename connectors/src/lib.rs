@@ -69,7 +69,7 @@ mod stored;
 mod tally;
 mod target;
 
-pub use build::{build, is_derived};
+pub use build::{GapOptions, Gaps, UnmappedValue, build, gaps, is_derived};
 pub use code::Code;
 pub use error::{Error, Result};
 pub use identity::{Identity, OmopColumn};

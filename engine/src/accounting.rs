@@ -134,15 +134,13 @@ impl Accounting {
     /// When the question names what the models do not have (validation excludes that).
     pub fn new(query: &PrivateQuery, models: &Models, policy: &Policy) -> Result<Self, String> {
         let noise_sd = query.noise_sd_milli.map_or(policy.noise_sd, |milli| f64::from(milli) / 1000.0);
-        let tables = tables(query, models)?;
-        let largest = tables.iter().map(|t| t.rows_per_patient).max().unwrap_or(1);
         let mut accounting = Self {
             streams: Vec::new(),
             vectors: Vec::new(),
             patients: Vec::new(),
             measures: Vec::new(),
-            rows_per_patient: query.max_rows_per_patient.unwrap_or(largest),
-            cells_per_patient: cells_per_patient(query, &tables),
+            rows_per_patient: rows_of_patient(query, models)?,
+            cells_per_patient: cells_of_patient(query, models)?,
             noise_sd,
             rho: 0.0,
             delta: 0.0,
@@ -287,14 +285,21 @@ fn tables<'m>(query: &PrivateQuery, models: &'m Models) -> Result<Vec<&'m Table>
     query.from.tables.iter().map(find).collect::<Result<_, _>>().map_err(|e| e.to_string())
 }
 
-/// One cell a patient when every dimension stands in a table of one row a patient; else [`CELLS_PER_PATIENT`].
-fn cells_per_patient(query: &PrivateQuery, tables: &[&Table]) -> u32 {
+/// `c`: how many rows one patient may add to an answer.
+pub(crate) fn rows_of_patient(query: &PrivateQuery, models: &Models) -> Result<u32, String> {
+    let largest = tables(query, models)?.iter().map(|t| t.rows_per_patient).max().unwrap_or(1);
+    Ok(query.max_rows_per_patient.unwrap_or(largest))
+}
+
+/// `L`: one cell a patient when every dimension stands in a table of one row a patient; else [`CELLS_PER_PATIENT`].
+pub(crate) fn cells_of_patient(query: &PrivateQuery, models: &Models) -> Result<u32, String> {
+    let tables = tables(query, models)?;
     let fixed = |column: &ColumnRef| {
         tables
             .get(column.table)
             .is_some_and(|t| t.rows_per_patient == 1 && t.kind == caim_ontology::TableKind::Patient)
     };
-    if query.dims.iter().flat_map(Dim::columns).all(fixed) { 1 } else { CELLS_PER_PATIENT }
+    Ok(if query.dims.iter().flat_map(Dim::columns).all(fixed) { 1 } else { CELLS_PER_PATIENT })
 }
 
 /// P(X >= 5 sd) of the discrete Gaussian with standard deviation `sd_1024 / 1024`.

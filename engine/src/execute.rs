@@ -3,6 +3,7 @@
 //! For published data DataFusion aggregates exactly ([`exact`]). Otherwise it filters, joins and sorts by patient, and
 //! [`walk`] turns every patient's rows into one bounded contribution a cell ([`contributions`]).
 
+mod concepts;
 mod numbers;
 mod plan;
 pub(crate) mod walk;

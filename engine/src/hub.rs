@@ -3,6 +3,7 @@
 //! It holds no data of patients and needs no trust of the nodes: every table here is public or released.
 
 mod check;
+mod explain;
 mod precision;
 pub mod public;
 mod remainder;
@@ -35,6 +36,7 @@ pub struct Hub {
     models: Arc<Models>,
     catalogue: Catalogue,
     nodes: Arc<dyn Nodes>,
+    vocabulary: public::Vocabulary,
     deadline: Duration,
 }
 
@@ -51,6 +53,7 @@ enum PreparedStatement {
     Set { key: String, value: String },
     Unbound { planned: Box<Planned>, settings: Settings },
     Bound(Box<Lowered>),
+    Explained(Box<RecordBatch>),
 }
 
 /// An answer: released values only.
@@ -101,7 +104,7 @@ impl Hub {
     #[must_use]
     pub fn new(models: Arc<Models>, nodes: Arc<dyn Nodes>, deadline: Duration) -> Self {
         let catalogue = Catalogue::new(Arc::clone(&models), public::tables());
-        Self { models, catalogue, nodes, deadline }
+        Self { models, catalogue, nodes, vocabulary: public::Vocabulary::default(), deadline }
     }
 
     /// Understands a statement. What would be refused is refused here, before any node is asked.
@@ -115,6 +118,7 @@ impl Hub {
     fn prepare_here(&self, sql: &str, settings: &Settings) -> Result<Prepared, Refusal> {
         let query = match text::read(sql)? {
             Statement::Set { key, value } => return Ok(Prepared::set(key, value)),
+            Statement::Explain(query) => return self.explained(&query, settings),
             Statement::Query(query) => query,
         };
         let planned = plan(&query, &self.catalogue)?;
@@ -127,6 +131,14 @@ impl Hub {
         Ok(Prepared { statement, schema, parameters })
     }
 
+    fn explained(&self, query: &text::Query, settings: &Settings) -> Result<Prepared, Refusal> {
+        let planned = plan(query, &self.catalogue)?;
+        let lowered = lower(&planned, &self.catalogue, settings)?;
+        let steps = explain::explain(&lowered, &self.models)?;
+        let (schema, parameters) = (steps.schema(), wire::no_columns());
+        Ok(Prepared { statement: PreparedStatement::Explained(Box::new(steps)), schema, parameters })
+    }
+
     /// Binds parameters by position.
     ///
     /// # Errors
@@ -136,10 +148,12 @@ impl Hub {
             PreparedStatement::Unbound { planned, settings } => {
                 on_large_stack(|| self.bound(&planned.bind(values)?, settings))
             }
-            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) if values.is_empty() => {
+            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) | PreparedStatement::Explained(_)
+                if values.is_empty() =>
+            {
                 Ok(prepared.clone())
             }
-            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) => {
+            PreparedStatement::Set { .. } | PreparedStatement::Bound(_) | PreparedStatement::Explained(_) => {
                 Err(Refusal::new(Code::Invalid, "the statement has no parameters"))
             }
         }
@@ -163,6 +177,9 @@ impl Hub {
                 return Err(Refusal::new(Code::Invalid, "the statement's parameters are not bound").into());
             }
             PreparedStatement::Set { .. } => return Ok(prepared.nothing()),
+            PreparedStatement::Explained(steps) => {
+                return Ok(Answer { batches: vec![steps.as_ref().clone()], ..prepared.nothing() });
+            }
         };
         let federation =
             Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
@@ -180,7 +197,11 @@ impl Hub {
             summary.precision.extend(precision);
             released.push(merged);
         }
-        let public = public::Contents { models: &self.models, nodes: self.nodes.as_ref() };
+        let public = public::Contents {
+            models: &self.models,
+            nodes: self.nodes.as_ref(),
+            vocabulary: &self.vocabulary,
+        };
         let batches = remainder::run(&lowered.remainder, released, &public)
             .await
             .map_err(|e| HubError::Failed(e.to_string()))?;
@@ -205,7 +226,7 @@ impl Hub {
         let prepared = self.prepare(sql, settings)?;
         let queries = match &prepared.statement {
             PreparedStatement::Bound(lowered) => lowered.queries.as_slice(),
-            PreparedStatement::Set { .. } => &[],
+            PreparedStatement::Set { .. } | PreparedStatement::Explained(_) => &[],
             PreparedStatement::Unbound { .. } => {
                 return Err(Refusal::new(Code::Invalid, "a statement with parameters cannot be checked")
                     .with_rewrite("write values in the place of the parameters"));
@@ -240,7 +261,9 @@ impl Prepared {
     pub fn setting(&self) -> Option<(&str, &str)> {
         match &self.statement {
             PreparedStatement::Set { key, value } => Some((key, value)),
-            PreparedStatement::Unbound { .. } | PreparedStatement::Bound(_) => None,
+            PreparedStatement::Unbound { .. }
+            | PreparedStatement::Bound(_)
+            | PreparedStatement::Explained(_) => None,
         }
     }
 

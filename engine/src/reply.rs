@@ -5,7 +5,7 @@ use std::sync::Arc;
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
 use caim_sql::private_query::{Aggregate, ColumnRef, Dim, Number};
-use caim_sql::released::{arrow_type, bin_type};
+use caim_sql::released::{arrow_type, bin_type, recode_type};
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
@@ -46,6 +46,8 @@ fn dim_type(query: &PrivateQuery, dim: &Dim, models: &Models) -> Result<DataType
         Dim::Column(column) => column_type(query, column, models),
         Dim::DatePart { .. } => Ok(DataType::Int64),
         Dim::Bin { of, by } => Ok(bin_type(by, number_type(query, of, models)?)),
+        Dim::Label(_) | Dim::RollUp { .. } => Ok(DataType::Utf8),
+        Dim::Recode { by, .. } => Ok(recode_type(by)),
     }
 }
 

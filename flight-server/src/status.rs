@@ -86,7 +86,7 @@ fn grpc_code(code: Code) -> Grpc {
         (_, Code::Statement) => Grpc::Unimplemented,
         (_, Code::Unauthenticated) => Grpc::Unauthenticated,
         (Family::Privacy | Family::Access, _) => Grpc::PermissionDenied,
-        (Family::Sql, _) => Grpc::InvalidArgument,
+        (Family::Sql | Family::Ontology, _) => Grpc::InvalidArgument,
         (Family::Network, _) => Grpc::Unavailable,
     }
 }

@@ -37,6 +37,8 @@ pub struct Concept {
     pub label: Box<str>,
     /// Other names, in the order of the source.
     pub synonyms: Box<[Box<str>]>,
+    /// What it means, in a sentence, where the source says it.
+    pub definition: Option<Box<str>>,
     /// The concepts right above it (is-a); several in a polyhierarchy, none for a root.
     pub parents: Box<[ConceptId]>,
     /// Codes of other vocabularies that mean the same.

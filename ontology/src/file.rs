@@ -63,6 +63,8 @@ struct ColumnEntry {
     #[serde(default)]
     roots: Vec<String>,
     #[serde(default)]
+    domains: Vec<String>,
+    #[serde(default)]
     shared: bool,
     lo: Option<f64>,
     hi: Option<f64>,
@@ -180,6 +182,9 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
         TypeEntry::Timestamp => ColumnType::Timestamp,
     };
     let role = role(&entry, ty).map_err(context)?;
+    if entry.roots.is_empty() && !entry.domains.is_empty() {
+        return Err(context("a column with domains has roots, too".into()));
+    }
     if !entry.roots.is_empty() && (ty != ColumnType::Text || !matches!(role, Role::Dimension { .. })) {
         return Err(context("only a dimension of type text has concepts (roots)".into()));
     }
@@ -191,8 +196,9 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
         return Err(context("an action is stated for the attribute of a tag".into()));
     }
     let also = lower(&entry.also);
-    let (name, comment, vr, roots) = (entry.name, entry.comment, entry.vr, entry.roots);
-    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots })
+    let (name, comment, vr) = (entry.name, entry.comment, entry.vr);
+    let (roots, domains) = (entry.roots, entry.domains);
+    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots, domains })
 }
 
 fn tag(text: &str) -> Result<Tag, String> {

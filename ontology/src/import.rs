@@ -9,7 +9,7 @@ mod oncotree;
 mod rdf;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::Read;
 

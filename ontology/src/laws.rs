@@ -135,11 +135,19 @@ fn a_cross_code_of_two_concepts_resolves_under_the_root_it_stands_in() {
     let curie = |under: &[ConceptId]| ontology.resolve("RID10312", under).map(|c| ontology.curie(c));
     assert_eq!(curie(&[modality]).as_deref(), Ok("EUCAIM:IMG1000038"));
     assert_eq!(curie(&[procedure]).as_deref(), Ok("EUCAIM:IMG1000022"));
-    for under in [&[][..], &[modality, procedure]] {
-        let Err(Unresolved::Ambiguous { candidates, .. }) = curie(under) else { panic!("not ambiguous") };
-        let curies: Vec<&str> = candidates.iter().map(|c| c.curie.as_str()).collect();
-        assert_eq!(curies, ["EUCAIM:IMG1000022", "EUCAIM:IMG1000038"]);
-    }
+    // Both mean the same, and the modality stands for the procedure.
+    assert_eq!(curie(&[]).as_deref(), Ok("EUCAIM:IMG1000038"));
+    assert_eq!(curie(&[modality, procedure]).as_deref(), Ok("EUCAIM:IMG1000038"));
+}
+
+#[test]
+fn a_cross_code_of_two_concepts_of_different_meaning_names_both() {
+    let ontology = Ontology::bundled();
+    let Err(Unresolved::Ambiguous { candidates, .. }) = ontology.resolve("UMLS:C5702849", &[]) else {
+        panic!("not ambiguous")
+    };
+    let labels: Vec<&str> = candidates.iter().map(|c| c.label.as_str()).collect();
+    assert_eq!(labels, ["III", "3"]);
 }
 
 #[test]
@@ -227,7 +235,7 @@ fn a_deep_chain_needs_no_stack() {
 #[test]
 fn every_object_of_the_bundled_mappings_is_in_the_bundled_core() {
     let mappings = Mappings::bundled();
-    assert_eq!(mappings.sets().len(), 3);
+    assert_eq!(mappings.sets().len(), 4);
     assert_eq!(mappings.unknown_objects(), []);
     let mut seen = HashSet::new();
     for set in mappings.sets() {
@@ -307,7 +315,11 @@ fn codes_need_no_line_where_a_concept_bears_them() {
     check("http://snomed.info/sct", "399068003", &[], "CLIN1000075");
     check("EUCAIM", "CLIN1000075", &[], "CLIN1000075");
     check("RadLex", "RID10312", &["IMG1000009"], "IMG1000038");
-    check("RadLex", "RID10312", &[], "Ambiguous");
+    check("RadLex", "RID10312", &[], "IMG1000038");
+    check("UMLS", "C5702849", &[], "Ambiguous");
+    // A slip of the core, which has it as stage II: in OMOP it is the level of the antigen in blood.
+    check("OMOP", "44793131", &[], "CLIN1030627");
+    check("OMOP", "44793131", &["COM1000195"], "Outside");
     check("OMOP", "8507", &[], "COM1000176");
     check("OMOP", "8532", &["COM1001396"], "COM1001370");
     check("OMOP", "8507", &["COM1000175"], "COM1000176");

@@ -42,8 +42,10 @@
 mod file;
 mod model;
 
+mod carried;
 mod code;
 mod concept;
+mod equivalence;
 mod hierarchy;
 mod import;
 mod lint;
@@ -61,6 +63,7 @@ mod laws;
 
 pub use code::{CodeSystem, CrossCode};
 pub use concept::{Concept, ConceptId};
+pub use equivalence::{Equivalence, Sameness};
 pub use hierarchy::ConceptSet;
 pub use import::{ImportError, OmopVocabulary};
 pub use lint::{Finding, Rule, Severity, lint};
@@ -73,5 +76,5 @@ pub use ontology::{BuildError, ClosureHash, Ontology};
 pub use resolve::{Icd10Match, Icd10Relation, Suggestion, Unresolved};
 pub use search::{Fit, Hit};
 pub use source::{OntologySource, SourceConcept};
-pub use sssom::{Mapping, MappingSet, Predicate, SssomError};
+pub use sssom::{Mapping, MappingSet, Predicate, SssomError, Subject};
 pub use vocabulary::VocabularyError;

@@ -1,7 +1,7 @@
 //! Faults of an ontology and of mappings onto it, all of them at once, before anyone builds or publishes
 //! them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use crate::code::CrossCode;
@@ -56,8 +56,12 @@ pub enum Rule {
     SharedLabel,
     /// A retired concept is used: as a parent of a living one, or as the object of a mapping.
     ObsoleteUsed,
-    /// Several concepts bear one cross-code.
+    /// A concept has several preferred labels in one language.
+    RivalLabels,
+    /// Several concepts, none of which lies above the others, bear one cross-code and are not known to mean the same.
     SharedCrossCode,
+    /// A concept and some beneath it bear one cross-code.
+    NestedCrossCode,
     /// A mapping's object is not in the ontology.
     UnknownObject,
     /// A mapping's object is a cross-code of several concepts.
@@ -79,7 +83,9 @@ impl Rule {
             Rule::EmptyLabel => "empty-label",
             Rule::SharedLabel => "shared-label",
             Rule::ObsoleteUsed => "obsolete-used",
+            Rule::RivalLabels => "rival-labels",
             Rule::SharedCrossCode => "shared-cross-code",
+            Rule::NestedCrossCode => "nested-cross-code",
             Rule::UnknownObject => "unknown-object",
             Rule::AmbiguousObject => "ambiguous-object",
             Rule::ConflictingMappings => "conflicting-mappings",
@@ -100,8 +106,10 @@ impl Rule {
             | Rule::SharedLabel
             | Rule::ObsoleteUsed
             | Rule::AmbiguousObject
-            | Rule::ConflictingMappings => Severity::Warning,
-            Rule::SharedCrossCode => Severity::Info,
+            | Rule::ConflictingMappings
+            | Rule::RivalLabels
+            | Rule::SharedCrossCode => Severity::Warning,
+            Rule::NestedCrossCode => Severity::Info,
         }
     }
 }
@@ -234,7 +242,15 @@ impl<'a> Linter<'a> {
         for concept in &self.source.concepts {
             if concept.label.trim().is_empty() {
                 self.report(Rule::EmptyLabel, &concept.code, "the concept has no label".into());
-            } else if !concept.obsolete {
+            } else if let [rival, ..] = concept.rival_labels.as_slice() {
+                let message = format!(
+                    "both '{}' and '{}' are its name",
+                    shorten(&concept.label, 80),
+                    shorten(rival, 80)
+                );
+                self.report(Rule::RivalLabels, &concept.code, message);
+            }
+            if !concept.obsolete && !concept.label.trim().is_empty() {
                 by_label.entry(fold(&concept.label)).or_default().push(&concept.code);
             }
         }
@@ -249,15 +265,52 @@ impl<'a> Linter<'a> {
     }
 
     fn cross_codes(&mut self) {
-        let shared: Vec<(String, Vec<&str>)> = self
+        let shared: Vec<(String, Vec<&SourceConcept>)> = self
             .by_cross_code
             .iter()
+            .map(|(code, bearers)| (code.to_string(), self.different(bearers)))
             .filter(|(_, bearers)| bearers.len() > 1)
-            .map(|(code, bearers)| (code.to_string(), bearers.iter().map(|b| b.code.as_str()).collect()))
             .collect();
         for (code, bearers) in shared {
-            self.report(Rule::SharedCrossCode, &code, format!("is borne by {}", some(&bearers)));
+            let nested = bearers.iter().any(|top| bearers.iter().all(|one| self.lies_beneath(one, top)));
+            let rule = if nested { Rule::NestedCrossCode } else { Rule::SharedCrossCode };
+            let codes: Vec<&str> = bearers.iter().map(|bearer| bearer.code.as_str()).collect();
+            self.report(rule, &code, format!("is borne by {}", some(&codes)));
         }
+    }
+
+    /// The bearers without those that are known to mean the same as one before them.
+    fn different(&self, bearers: &[&'a SourceConcept]) -> Vec<&'a SourceConcept> {
+        let same = |a: &SourceConcept, b: &SourceConcept| {
+            let pair = [a.code.as_str(), b.code.as_str()];
+            self.source.equivalences.iter().any(|e| {
+                let known = [e.canonical.as_str(), e.other.as_str()];
+                known == pair || [known[1], known[0]] == pair
+            })
+        };
+        let mut different: Vec<&SourceConcept> = Vec::new();
+        for bearer in bearers {
+            if !different.iter().any(|known| same(known, bearer)) {
+                different.push(bearer);
+            }
+        }
+        different
+    }
+
+    /// Whether a concept is another or lies beneath it, in a hierarchy that may have faults.
+    fn lies_beneath(&self, concept: &SourceConcept, above: &SourceConcept) -> bool {
+        let (mut waiting, mut seen) =
+            (self.find(&concept.code).into_iter().collect::<Vec<_>>(), HashSet::new());
+        while let Some(place) = waiting.pop() {
+            let here = &self.source.concepts[place];
+            if here.code == above.code {
+                return true;
+            }
+            if seen.insert(place) {
+                waiting.extend(here.parents.iter().filter_map(|parent| self.find(parent)));
+            }
+        }
+        false
     }
 
     fn mappings(&mut self, set: &MappingSet) {
@@ -319,6 +372,7 @@ fn some(codes: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Equivalence, Sameness};
 
     fn concept(code: &str, label: &str, parents: &[&str], cross: &str) -> SourceConcept {
         SourceConcept {
@@ -336,18 +390,25 @@ mod tests {
         source.concepts = vec![
             concept("A", "alpha", &[], "SNOMEDCT:1"),
             concept("A", "alpha again", &[], ""),
-            concept("B", "beta", &["B"], ""),
+            concept("B", "beta", &["B"], "SNOMEDCT:3"),
             concept("C", "gamma", &["Z"], "SNOMEDCT:1"),
             concept("D", "delta", &["E"], ""),
             concept("E", "epsilon", &["F"], ""),
             concept("F", "phi", &["D"], ""),
             concept("G", " ", &[], ""),
-            concept("H", "Alpha", &[], ""),
+            concept("H", "Alpha", &[], "SNOMEDCT:3"),
             concept("", "nameless", &[], ""),
-            concept("I", "old", &[], ""),
-            concept("J", "young", &["I"], ""),
+            concept("I", "old", &[], "SNOMEDCT:2"),
+            concept("J", "young", &["I"], "SNOMEDCT:2"),
         ];
         source.concepts[10].obsolete = true;
+        source.concepts[5].rival_labels = vec!["epsilon2".into()];
+        let same = |canonical: &str, other: &str| Equivalence {
+            canonical: canonical.into(),
+            other: other.into(),
+            sameness: Sameness::Same,
+        };
+        source.equivalences = vec![same("H", "B")];
         let rows = "subject_id\tpredicate_id\tobject_id\n\
                     S:1\tskos:exactMatch\tEUCAIM:Q\nS:2\tskos:exactMatch\tEUCAIM:I\n\
                     S:3\tskos:exactMatch\tSNOMEDCT:1\nS:4\tskos:exactMatch\tEUCAIM:A\n\
@@ -366,9 +427,11 @@ mod tests {
             (Rule::SharedLabel, "A"),
             (Rule::ObsoleteUsed, "J"),
             (Rule::ObsoleteUsed, "set line 3"),
+            (Rule::RivalLabels, "E"),
+            (Rule::SharedCrossCode, "SNOMEDCT:1"),
             (Rule::AmbiguousObject, "set line 4"),
             (Rule::ConflictingMappings, "set line 6"),
-            (Rule::SharedCrossCode, "SNOMEDCT:1"),
+            (Rule::NestedCrossCode, "SNOMEDCT:2"),
         ];
         assert_eq!(found, expected.map(|(rule, place)| (rule, place.to_owned())));
     }
@@ -386,13 +449,18 @@ mod tests {
 
     #[test]
     fn the_bundled_core_and_mappings_have_no_errors() {
-        let source = OntologySource::parse(include_str!("../vocabulary/hyperontology.tsv")).unwrap();
+        let source = OntologySource::bundled();
         let findings = lint(&source, &MappingSet::bundled().unwrap());
         let errors: Vec<String> =
             findings.iter().filter(|f| f.severity == Severity::Error).map(Finding::to_string).collect();
         assert_eq!(errors, Vec::<String>::new());
         let mapping = |f: &&Finding| f.place.contains(" line ");
         assert_eq!(findings.iter().find(mapping), None);
-        assert!(findings.iter().any(|f| f.rule == Rule::SharedCrossCode && f.place == "RADLEX:RID10312"));
+        let shared: Vec<&str> =
+            findings.iter().filter(|f| f.rule == Rule::SharedCrossCode).map(|f| f.place.as_str()).collect();
+        assert!(
+            shared.contains(&"SNOMEDCT:1229897000") && !shared.contains(&"RADLEX:RID10312"),
+            "{shared:?}"
+        );
     }
 }

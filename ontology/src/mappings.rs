@@ -66,6 +66,8 @@ pub enum MappedBy {
     },
     /// The concept bears the code, or is the code.
     Code,
+    /// The value means this concept, which lies outside the roots and means the same as the one taken.
+    Equivalent(ConceptId),
 }
 
 /// Why a value has no concept.
@@ -178,8 +180,33 @@ impl Mappings {
     /// of the ontology do.
     #[must_use]
     pub fn concept(&self, source: &str, value: &str, under: &[ConceptId]) -> Lookup {
+        let found = self.look_up(source, value, under);
+        let entries = self.entries(source, value);
+        let denied = |c: &ConceptId| entries.iter().any(|e| self.mapping(e).negated && e.objects.contains(c));
+        match found {
+            Lookup::Mapped(mapped) => {
+                let concept = self.ontology.standing_for(mapped.concept, under);
+                Lookup::Mapped(Mapped { concept, ..mapped })
+            }
+            Lookup::Unmapped(Unmapped::Outside(outside)) => {
+                let concept = self.ontology.standing_for(outside, under);
+                if concept == outside || denied(&concept) {
+                    return Lookup::Unmapped(Unmapped::Outside(outside));
+                }
+                let (predicate, by) = (Predicate::Close, MappedBy::Equivalent(outside));
+                Lookup::Mapped(Mapped { concept, predicate, confidence: 1.0, by })
+            }
+            Lookup::Unmapped(reason) => Lookup::Unmapped(reason),
+        }
+    }
+
+    fn entries(&self, source: &str, value: &str) -> &[Entry] {
+        self.by_subject.get(&self.key(source, value)).map_or(&[][..], Vec::as_slice)
+    }
+
+    fn look_up(&self, source: &str, value: &str, under: &[ConceptId]) -> Lookup {
         let inside = |c: ConceptId| under.is_empty() || under.iter().any(|root| self.ontology.is_a(c, *root));
-        let entries = self.by_subject.get(&self.key(source, value)).map_or(&[][..], Vec::as_slice);
+        let entries = self.entries(source, value);
         let mut outside = None;
         for layer in (0..self.sets.len()).rev() {
             match self.decide(entries, layer, &inside) {
@@ -217,8 +244,9 @@ impl Mappings {
             if entry.objects.is_empty() {
                 return Some(Lookup::Unmapped(self.no_object(entry, at)));
             }
-            let left: Vec<ConceptId> =
+            let mut left: Vec<ConceptId> =
                 entry.objects.iter().copied().filter(|c| inside(*c) && !denied(entry, c)).collect();
+            self.ontology.equivalents.reduce(&mut left);
             match left.as_slice() {
                 [] => outside = outside.or(entry.objects.iter().find(|c| !denied(entry, c)).copied()),
                 [concept] => return Some(Lookup::Mapped(self.mapped(entry, *concept, at))),
@@ -260,7 +288,8 @@ impl Mappings {
             (None, Some(system)) => self.ontology.bearers(&CrossCode::new(system, value)).to_vec(),
             (None, None) => Vec::new(),
         };
-        let left: Vec<ConceptId> = bearers.iter().copied().filter(|c| inside(*c)).collect();
+        let mut left: Vec<ConceptId> = bearers.iter().copied().filter(|c| inside(*c)).collect();
+        self.ontology.equivalents.reduce(&mut left);
         match (left.as_slice(), bearers.first()) {
             ([concept], _) => Lookup::Mapped(Mapped {
                 concept: *concept,
@@ -303,11 +332,11 @@ impl Mappings {
         &self.unknown_objects
     }
 
-    /// One text that changes whenever a translation may change: versions of the sets, and a hash of their
-    /// lines.
+    /// One text that changes whenever a translation may change: versions of ontology and sets, and a hash over both.
     #[must_use]
     pub fn version(&self) -> String {
         let mut hasher = Sha256::new();
+        hasher.update(self.ontology.fingerprint());
         for set in &self.sets {
             hasher.update(format!("{:?}\n", set.prefixes));
             for m in &set.mappings {
@@ -317,6 +346,6 @@ impl Mappings {
         }
         let hash: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let names: Vec<String> = self.sets.iter().map(|s| format!("{}@{}", s.id, s.version)).collect();
-        format!("{}#{hash}", names.join(","))
+        format!("{}@{},{}#{hash}", self.ontology.prefix(), self.ontology.version(), names.join(","))
     }
 }

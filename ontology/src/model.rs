@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-/// All data models that a hub or node was started with, by schema name.
-#[derive(Debug, Clone, PartialEq)]
+use crate::mappings::Mappings;
+use crate::ontology::Ontology;
+
+/// All data models that a hub or node was started with, by schema name, and what the codes in them mean.
+#[derive(Debug, Clone)]
 pub struct Models {
     by_schema: BTreeMap<String, DataModel>,
+    /// `None` stands for the bundled ones, which are built when they are needed first.
+    mappings: Option<Arc<Mappings>>,
 }
 
 /// One SQL schema: the tables of one world (`dicom`, `omop`).
@@ -77,6 +83,8 @@ pub struct Column {
     pub references: Option<Reference>,
     /// Codes of the hyperontology below which the column's concepts lie; empty for columns without concepts.
     pub roots: Vec<String>,
+    /// OMOP domains whose concepts the column may have besides those below its roots.
+    pub domains: Vec<String>,
 }
 
 /// The tag of a DICOM attribute (PS3.5 section 7.1). Ordered as elements are ordered in an object.
@@ -232,9 +240,27 @@ impl Models {
                 return Err(ModelError::File { file: schema, reason: "the schema is defined twice".into() });
             }
         }
-        let models = Self { by_schema };
+        let models = Self { by_schema, mappings: None };
         models.check_references()?;
         Ok(models)
+    }
+
+    /// The same models with other mappings (and the ontology that they are over) than the bundled ones.
+    #[must_use]
+    pub fn with_mappings(self, mappings: Arc<Mappings>) -> Self {
+        Self { mappings: Some(mappings), ..self }
+    }
+
+    /// What values of sources mean in the coded columns.
+    #[must_use]
+    pub fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.clone().unwrap_or_else(Mappings::bundled)
+    }
+
+    /// The concepts that stand in the coded columns.
+    #[must_use]
+    pub fn ontology(&self) -> Arc<Ontology> {
+        Arc::clone(self.mappings().ontology())
     }
 
     /// Reads a model from the text of its TOML file; `file` is its name in errors.
@@ -394,5 +420,9 @@ impl fmt::Display for Reference {
     }
 }
 
+mod roots;
+
+#[cfg(test)]
+mod common_model;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::code::CrossCode;
 use crate::concept::{Concept, ConceptId};
+use crate::equivalence::{Equivalence, Equivalents, Sameness};
 use crate::hierarchy::{ConceptSet, Hierarchy, HierarchyFault};
 use crate::search::TermIndex;
 use crate::source::{OntologySource, SourceConcept};
@@ -27,6 +28,7 @@ pub struct Ontology {
     hierarchy: Hierarchy,
     by_code: HashMap<Box<str>, ConceptId>,
     by_cross_code: HashMap<CrossCode, Bearers>,
+    pub(crate) equivalents: Equivalents,
     terms: OnceLock<TermIndex>,
     hashes: Vec<OnceLock<ClosureHash>>,
 }
@@ -76,10 +78,7 @@ pub enum BuildError {
 }
 
 static BUNDLED: LazyLock<Arc<Ontology>> = LazyLock::new(|| {
-    let source = OntologySource::parse(include_str!("../vocabulary/hyperontology.tsv"));
-    // The tests build the file that is compiled in. An empty ontology would refuse every term: never a wider
-    // answer.
-    Arc::new(source.ok().and_then(|s| Ontology::build(s).ok()).unwrap_or_else(Ontology::empty))
+    Arc::new(Ontology::build(OntologySource::bundled()).unwrap_or_else(|_| Ontology::empty()))
 });
 
 impl Ontology {
@@ -100,7 +99,8 @@ impl Ontology {
         }
         let mut sources = source.concepts;
         sources.sort_by(|a, b| a.code.cmp(&b.code));
-        let parents = parent_places(&sources)?;
+        let mut parents = parent_places(&sources)?;
+        let pairs = merge_equals(&source.equivalences, &sources, &mut parents);
         let named = |fault| name_fault(fault, &sources);
         let order = Hierarchy::preorder(&parents).map_err(named)?;
         let mut number = vec![0; order.len()];
@@ -119,6 +119,10 @@ impl Ontology {
         ontology.version = source.version;
         ontology.attribution = source.attribution;
         ontology.index();
+        for (canonical, other, sameness) in pairs {
+            let id = |place: u32| ConceptId::new(number[place as usize]);
+            ontology.equivalents.add(id(canonical), id(other), sameness);
+        }
         Ok(ontology)
     }
 
@@ -134,6 +138,7 @@ impl Ontology {
             hierarchy: Hierarchy::default(),
             by_code: HashMap::new(),
             by_cross_code: HashMap::new(),
+            equivalents: Equivalents::default(),
             terms: OnceLock::new(),
             hashes: Vec::new(),
         }
@@ -234,6 +239,39 @@ impl Ontology {
         self.by_cross_code.iter().map(|(code, bearers)| (code, bearers.ids()))
     }
 
+    /// The concepts that mean the same as this one, with itself, the one that stands for all first; nothing if it is
+    /// alone.
+    #[must_use]
+    pub fn equivalents(&self, concept: ConceptId) -> &[ConceptId] {
+        self.equivalents.group(concept)
+    }
+
+    /// The concept that counts for this one beneath the roots `under` (none: anywhere): the one that it is once more, or
+    /// where it lies outside the roots, one that means the same and lies inside. Else the concept itself.
+    #[must_use]
+    pub fn standing_for(&self, concept: ConceptId, under: &[ConceptId]) -> ConceptId {
+        let inside = |c: ConceptId| under.is_empty() || under.iter().any(|root| self.is_a(c, *root));
+        let canonical = self.equivalents.canonical(concept);
+        if inside(canonical) {
+            return canonical;
+        }
+        let others = self.equivalents.group(concept).iter().copied();
+        std::iter::once(concept).chain(others).find(|c| inside(*c)).unwrap_or(concept)
+    }
+
+    /// A hash over all that decides on lookups: codes, parents, cross-codes, equivalences.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (id, concept) in self.iter() {
+            let Concept { code, parents, cross_codes, obsolete, .. } = concept;
+            let parents: Vec<u32> = parents.iter().map(|parent| parent.get()).collect();
+            hasher.update(format!("{code}\t{parents:?}\t{cross_codes:?}\t{obsolete}"));
+            hasher.update(format!("\t{:?}\n", (self.equivalents.canonical(id), self.equivalents(id))));
+        }
+        hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Whether `concept` is `ancestor` or lies beneath it.
     #[must_use]
     pub fn is_a(&self, concept: ConceptId, ancestor: ConceptId) -> bool {
@@ -309,6 +347,12 @@ impl Bearers {
 }
 
 impl ClosureHash {
+    /// The hash of codes, in any order.
+    #[must_use]
+    pub fn of_codes(codes: &[String]) -> Self {
+        Self::of(codes.iter().map(String::as_str).collect())
+    }
+
     fn of(mut codes: Vec<&str>) -> Self {
         codes.sort_unstable();
         let mut hasher = Sha256::new();
@@ -358,6 +402,61 @@ fn parent_places(sources: &[SourceConcept]) -> Result<Vec<Vec<u32>>, BuildError>
     sources.iter().map(parents_of).collect()
 }
 
+/// A pair by the places of its concepts.
+type Pair = (u32, u32, Sameness);
+
+/// Finds the pairs, and makes two concepts that are one share what lies above and beneath: the other is put beneath the
+/// canonical one, and the canonical one beneath all that the other was beneath. Edges that would close a circle are
+/// left out.
+fn merge_equals(
+    equivalences: &[Equivalence],
+    sources: &[SourceConcept],
+    parents: &mut [Vec<u32>],
+) -> Vec<Pair> {
+    if equivalences.is_empty() {
+        return Vec::new();
+    }
+    let places: HashMap<Cow<'_, str>, u32> = sources.iter().map(|c| upper_case(&c.code)).zip(0..).collect();
+    let place = |code: &str| places.get(&upper_case(code)).copied();
+    let mut pairs = Vec::new();
+    for Equivalence { canonical, other, sameness } in equivalences {
+        let (Some(canonical), Some(other)) = (place(canonical), place(other)) else { continue };
+        if canonical == other {
+            continue;
+        }
+        pairs.push((canonical, other, *sameness));
+        if *sameness == Sameness::Same {
+            for above in parents[other as usize].clone() {
+                link(parents, canonical, above);
+            }
+            link(parents, other, canonical);
+        }
+    }
+    pairs
+}
+
+/// Puts a concept beneath another unless it is there already or lies above it.
+fn link(parents: &mut [Vec<u32>], concept: u32, above: u32) {
+    if !parents[concept as usize].contains(&above) && !lies_beneath(parents, above, concept) {
+        parents[concept as usize].push(above);
+        parents[concept as usize].sort_unstable();
+    }
+}
+
+/// Whether a concept is another or lies beneath it.
+fn lies_beneath(parents: &[Vec<u32>], concept: u32, above: u32) -> bool {
+    let (mut waiting, mut seen) = (vec![concept], BTreeSet::new());
+    while let Some(place) = waiting.pop() {
+        if place == above {
+            return true;
+        }
+        if seen.insert(place) {
+            waiting.extend(&parents[place as usize]);
+        }
+    }
+    false
+}
+
 /// Codes compare without regard to case; nearly all are written in upper case already.
 fn upper_case(code: &str) -> Cow<'_, str> {
     if code.bytes().any(|b| b.is_ascii_lowercase()) { code.to_ascii_uppercase().into() } else { code.into() }
@@ -377,6 +476,7 @@ fn concept(source: SourceConcept, parents: &[u32]) -> Concept {
         code: source.code.into(),
         label: source.label.trim().into(),
         synonyms: source.synonyms.into_iter().map(Into::into).collect(),
+        definition: source.definition.map(Into::into),
         parents: parents.iter().map(|p| ConceptId::new(*p)).collect(),
         cross_codes: source.cross_codes.into(),
         domain: source.domain.map(Into::into),

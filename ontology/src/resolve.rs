@@ -89,14 +89,15 @@ impl Ontology {
     /// The concept that a code means: an own code in any spelling, or a code of another vocabulary
     /// (`SNOMEDCT:399068003`, `http://snomed.info/sct|399068003`, `RID10312`).
     ///
-    /// Where several concepts bear a code, those beneath the roots `under` count; no roots means anywhere.
+    /// Where several concepts bear a code, those beneath the roots `under` count; no roots means anywhere. Of concepts
+    /// that mean the same one is taken: [`Ontology::standing_for`].
     ///
     /// # Errors
     /// Unknown terms with what comes nearest, ambiguous ones with the candidates.
     pub fn resolve(&self, text: &str, under: &[ConceptId]) -> Result<ConceptId, Unresolved> {
         let text = checked(text)?;
         if let Some(concept) = self.find(text) {
-            return Ok(concept);
+            return Ok(self.standing_for(concept, under));
         }
         let bearers = CrossCode::parse(text).map(|code| self.bearers(&code)).unwrap_or_default();
         match self.one_of(text, bearers, under)? {
@@ -147,13 +148,14 @@ impl Ontology {
         under: &[ConceptId],
     ) -> Result<Option<ConceptId>, Unresolved> {
         if let [] | [_] = bearers {
-            return Ok(bearers.first().copied());
+            return Ok(bearers.first().map(|one| self.standing_for(*one, under)));
         }
         let mut left = bearers.to_vec();
         self.keep_if_any(&mut left, |c| under.iter().any(|root| self.is_a(c, *root)));
         self.keep_if_any(&mut left, |c| self.concept(c).is_some_and(|c| !c.obsolete));
+        self.equivalents.reduce(&mut left);
         match left.as_slice() {
-            [one] => Ok(Some(*one)),
+            [one] => Ok(Some(self.standing_for(*one, under))),
             several => Err(Unresolved::Ambiguous {
                 text: shorten(text, 80),
                 candidates: several.iter().take(NAMED).map(|c| self.suggestion(*c)).collect(),

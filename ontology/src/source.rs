@@ -1,7 +1,11 @@
 //! An ontology as files give it: codes, texts and edges, not yet checked. Every loader ends here, and
 //! [`Ontology::build`](crate::Ontology::build) and [`lint`](crate::lint) begin here.
 
+use std::collections::HashSet;
+
 use crate::code::CrossCode;
+use crate::equivalence::Equivalence;
+use crate::ontology::Ontology;
 
 /// The concepts of one ontology, as read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct OntologySource {
     pub attribution: String,
     /// The concepts, in the order of the file.
     pub concepts: Vec<SourceConcept>,
+    /// Which of them mean the same; pairs with a code that is not there have no effect.
+    pub equivalences: Vec<Equivalence>,
 }
 
 /// A concept as read.
@@ -32,6 +38,11 @@ pub struct SourceConcept {
     pub cross_codes: Vec<CrossCode>,
     /// Other names.
     pub synonyms: Vec<String>,
+    /// Further preferred labels in the language of `label`: a fault of the file, which
+    /// [`lint`](crate::lint()) reports.
+    pub rival_labels: Vec<String>,
+    /// What it means, in a sentence.
+    pub definition: Option<String>,
     /// OMOP domain.
     pub domain: Option<String>,
     /// Whether it is a term to search data by.
@@ -51,6 +62,45 @@ impl OntologySource {
             "EUCAIM_Hyper-Ontology_V",
         ];
         Self { prefix: "EUCAIM".into(), namespaces: namespaces.map(String::from).into(), ..Self::default() }
+    }
+
+    /// Adds the pairs of concepts that are known to mean the same, if this is EUCAIM's ontology.
+    #[must_use]
+    pub fn with_known_equivalences(mut self) -> Self {
+        if self.prefix == "EUCAIM" {
+            self.equivalences.extend(Equivalence::bundled());
+        }
+        self
+    }
+
+    /// Adds what the file leaves to a code list: a parent that is missing here and that `list`, an ontology
+    /// with the same prefix, knows. It comes with code, label and domain, and is a root.
+    #[must_use]
+    pub fn with_listed_parents(mut self, list: &Ontology) -> Self {
+        if list.prefix() != self.prefix {
+            return self;
+        }
+        let mut known: HashSet<String> = self.concepts.iter().map(|c| c.code.to_ascii_uppercase()).collect();
+        let parents: Vec<String> = self.concepts.iter().flat_map(|c| c.parents.iter().cloned()).collect();
+        for parent in parents.iter().filter(|parent| known.insert(parent.to_ascii_uppercase())) {
+            if let Some(listed) = list.find(parent).and_then(|id| list.concept(id)) {
+                self.concepts.push(SourceConcept {
+                    code: listed.code.to_string(),
+                    label: listed.label.to_string(),
+                    domain: listed.domain.as_deref().map(str::to_owned),
+                    ..SourceConcept::default()
+                });
+            }
+        }
+        self
+    }
+
+    /// The core of EUCAIM's hyperontology that is compiled into this crate, with the pairs that mean the same.
+    #[must_use]
+    pub fn bundled() -> Self {
+        // The tests build the file that is compiled in. An empty ontology would refuse every term: never a wider answer.
+        let read = Self::parse(include_str!("../vocabulary/hyperontology.tsv")).unwrap_or_default();
+        read.with_known_equivalences()
     }
 
     /// Whether the text is a code of this ontology with its prefix or namespace: then, the code alone.

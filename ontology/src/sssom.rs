@@ -1,11 +1,15 @@
 //! Sets of mappings in SSSOM TSV (the Simple Standard for Sharing Ontological Mappings): from codes and
 //! spellings of sources to concepts. Reading is strict, because a line that is skipped is a patient who is
-//! not counted.
+//! not counted. A row whose object is still empty is no fault: it waits for a curator, and is counted.
+
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use csv::{ReaderBuilder, StringRecord};
+
+pub use write::Subject;
 
 /// What a row says when there is no concept to map to.
 const NO_TERM: &str = "sssom:NoTermFound";
@@ -21,8 +25,10 @@ pub struct MappingSet {
     pub version: String,
     /// `curie_map` of the header: prefix to URI.
     pub prefixes: BTreeMap<String, String>,
-    /// The rows, in the order of the file.
+    /// The rows that say something, in the order of the file.
     pub mappings: Vec<Mapping>,
+    /// How many rows name a subject and nothing else: they wait for a curator and decide nothing.
+    pub undecided: usize,
 }
 
 /// One row: subject, predicate, object.
@@ -122,6 +128,7 @@ impl MappingSet {
             ("dicom.sssom.tsv", include_str!("../mappings/dicom.sssom.tsv")),
             ("omop.sssom.tsv", include_str!("../mappings/omop.sssom.tsv")),
             ("fhir.sssom.tsv", include_str!("../mappings/fhir.sssom.tsv")),
+            ("clinical.sssom.tsv", include_str!("../mappings/clinical.sssom.tsv")),
         ]
         .iter()
         .map(|(file, text)| Self::parse(file, text))
@@ -139,7 +146,7 @@ impl MappingSet {
         let mut set = Self { id: file.to_owned(), ..Self::default() };
         set.read_header(&header);
         let rows = Rows { file, before: header.len(), text: &text[start..] };
-        set.mappings = rows.read()?;
+        (set.mappings, set.undecided) = rows.read()?;
         Ok(set)
     }
 
@@ -188,7 +195,8 @@ impl Columns {
 }
 
 impl Rows<'_> {
-    fn read(&self) -> Result<Vec<Mapping>, SssomError> {
+    /// The rows, and how many are undecided.
+    fn read(&self) -> Result<(Vec<Mapping>, usize), SssomError> {
         let heading = self.text.lines().next().unwrap_or_default();
         let comma = heading.contains(',') && !heading.contains('\t');
         let delimiter = if comma { b',' } else { b'\t' };
@@ -205,27 +213,39 @@ impl Rows<'_> {
                 return Err(self.fault(1, &format!("the heading has no column {required}")));
             }
         }
-        let mut mappings = Vec::new();
+        let (mut mappings, mut undecided) = (Vec::new(), 0);
         for row in reader.into_records() {
             let row = row.map_err(|e| self.fault(1, &e.to_string()))?;
             let line = row.position().map_or(1, |p| p.line() as usize);
             if row.len() > width {
                 return Err(self.fault(line, &format!("{} fields under {width} columns", row.len())));
             }
-            mappings.push(self.mapping(&row, &columns, line)?);
-            if mappings.len() > MAX_ROWS {
+            match self.mapping(&row, &columns, line)? {
+                Some(mapping) => mappings.push(mapping),
+                None => undecided += 1,
+            }
+            if mappings.len() + undecided > MAX_ROWS {
                 return Err(self.fault(line, "more than 4,000,000 rows"));
             }
         }
-        Ok(mappings)
+        Ok((mappings, undecided))
     }
 
-    fn mapping(&self, row: &StringRecord, columns: &Columns, line: usize) -> Result<Mapping, SssomError> {
+    /// A row; `None` where its object is yet to be found.
+    fn mapping(
+        &self,
+        row: &StringRecord,
+        columns: &Columns,
+        line: usize,
+    ) -> Result<Option<Mapping>, SssomError> {
         let get = |column| columns.get(row, column);
         let fault = |reason: String| self.fault(line, &reason);
         let (source, value) = curie(get("subject_id")).map_err(|e| fault(format!("subject_id {e}")))?;
         let predicate = get("predicate_id");
         let object = get("object_id");
+        if object.is_empty() && !predicate.ends_with("noMatch") {
+            return Ok(None);
+        }
         let no_term = object == NO_TERM || predicate.ends_with("noMatch");
         if !no_term {
             curie(object).map_err(|e| fault(format!("object_id {e}")))?;
@@ -233,10 +253,10 @@ impl Rows<'_> {
         let known = "skos:exactMatch, closeMatch, broadMatch, narrowMatch, relatedMatch, noMatch";
         let predicate = match Predicate::parse(predicate) {
             Some(predicate) => predicate,
-            None if no_term => Predicate::Exact,
+            None if no_term || predicate.is_empty() => Predicate::Exact,
             None => return Err(fault(format!("predicate_id '{predicate}' is not one of {known}"))),
         };
-        Ok(Mapping {
+        Ok(Some(Mapping {
             line: self.before + line,
             source,
             value,
@@ -247,7 +267,7 @@ impl Rows<'_> {
             object_label: get("object_label").into(),
             justification: get("mapping_justification").into(),
             confidence: confidence(get("confidence")).map_err(fault)?,
-        })
+        }))
     }
 
     fn fault(&self, line: usize, reason: &str) -> SssomError {
@@ -328,6 +348,16 @@ mod tests {
         let set =
             read("a:SR\tskos:exactMatch\tsssom:NoTermFound\nb:X\tskos:noMatch\tEUCAIM:IMG1000038\n").unwrap();
         assert!(set.mappings.iter().all(|m| m.object.is_none()));
+    }
+
+    #[test]
+    fn a_row_without_an_object_waits_and_one_without_a_predicate_means_the_same() {
+        let set = read("a:x\t\t\na:y\tskos:exactMatch\t\na:z\t\tEUCAIM:IMG1000038\n").unwrap();
+        assert_eq!((set.undecided, set.mappings.len()), (2, 1));
+        assert_eq!((set.mappings[0].value.as_str(), set.mappings[0].predicate), ("z", Predicate::Exact));
+        assert!(
+            read("prostate\t\t\n").unwrap_err().to_string().contains("subject_id 'prostate' is no CURIE")
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Lines of text, tab-separated, so that a change shows as a change of lines. Comments (`#`) and
 //! `name<TAB>value` lines first, then a heading that starts with `code`, then one concept a line. Lists use
-//! `|`; a backslash protects `|`, `\`, tabs and line breaks inside values.
+//! `|`; a backslash protects `|`, `\`, tabs and line breaks inside values. The column `definition` is there where
+//! any concept has one.
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,7 @@ use crate::source::{OntologySource, SourceConcept};
 const FORM: &str = "caim-vocabulary";
 const FORM_VERSION: &str = "1";
 const HEADING: &str = "code\tlabel\tparents\tcross_codes\tsynonyms\tdomain\tflags";
+const DEFINITION: &str = "\tdefinition";
 
 /// A text that is not in Caim's vocabulary form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,9 +33,9 @@ impl OntologySource {
     pub fn parse(text: &str) -> Result<Self, VocabularyError> {
         let mut source = Self::default();
         let mut lines = (1..).zip(text.lines());
-        head(&mut source, &mut lines)?;
+        let width = head(&mut source, &mut lines)?;
         for (line, row) in lines.filter(|(_, row)| !row.is_empty()) {
-            let concept = concept(row).map_err(|reason| VocabularyError { line, reason })?;
+            let concept = concept(row, width).map_err(|reason| VocabularyError { line, reason })?;
             source.concepts.push(concept);
         }
         Ok(source)
@@ -48,16 +50,22 @@ impl OntologySource {
         push_line(&mut text, &format!("version\t{}", escape(&self.version)));
         push_line(&mut text, &format!("attribution\t{}", escape(&self.attribution)));
         self.namespaces.iter().for_each(|n| push_line(&mut text, &format!("namespace\t{}", escape(n))));
-        push_line(&mut text, HEADING);
-        self.concepts.iter().for_each(|concept| push_concept(&mut text, concept));
+        let defined = self.concepts.iter().any(|concept| concept.definition.is_some());
+        push_line(&mut text, &format!("{HEADING}{}", if defined { DEFINITION } else { "" }));
+        for concept in &self.concepts {
+            let definition = escape(concept.definition.as_deref().unwrap_or_default());
+            let last = if defined { format!("\t{definition}") } else { String::new() };
+            push_line(&mut text, &format!("{}{last}", row(concept)));
+        }
         text
     }
 }
 
+/// Reads what stands above the concepts, and gives the number of their columns.
 fn head<'a>(
     source: &mut OntologySource,
     lines: &mut impl Iterator<Item = (usize, &'a str)>,
-) -> Result<(), VocabularyError> {
+) -> Result<usize, VocabularyError> {
     let fault = |line, reason: &str| VocabularyError { line, reason: reason.into() };
     match lines.next() {
         Some((_, first)) if first == format!("{FORM}\t{FORM_VERSION}") => {}
@@ -66,8 +74,8 @@ fn head<'a>(
     let mut last = 1;
     for (line, row) in lines.by_ref() {
         last = line;
-        if row == HEADING {
-            return Ok(());
+        if row.strip_prefix(HEADING).is_some_and(|rest| rest.is_empty() || rest == DEFINITION) {
+            return Ok(row.split('\t').count());
         }
         if row.is_empty() || row.starts_with('#') {
             continue;
@@ -85,10 +93,14 @@ fn head<'a>(
     Err(fault(last, "the heading line that starts with 'code' is missing"))
 }
 
-fn concept(row: &str) -> Result<SourceConcept, String> {
+fn concept(row: &str, width: usize) -> Result<SourceConcept, String> {
     let fields: Vec<&str> = row.split('\t').collect();
-    let [code, label, parents, cross_codes, synonyms, domain, flags] = fields[..] else {
-        return Err(format!("{} fields instead of 7", fields.len()));
+    let wrong = || Err(format!("{} fields instead of {width}", fields.len()));
+    if fields.len() != width {
+        return wrong();
+    }
+    let [code, label, parents, cross_codes, synonyms, domain, flags, ref definition @ ..] = fields[..] else {
+        return wrong();
     };
     let cross_code =
         |text: String| CrossCode::parse(&text).ok_or_else(|| format!("'{text}' is no SYSTEM:code"));
@@ -99,6 +111,7 @@ fn concept(row: &str) -> Result<SourceConcept, String> {
         cross_codes: items(cross_codes).map(cross_code).collect::<Result<_, _>>()?,
         synonyms: items(synonyms).collect(),
         domain: Some(unescape(domain)).filter(|d| !d.is_empty()),
+        definition: definition.first().map(|d| unescape(d)).filter(|d| !d.is_empty()),
         ..SourceConcept::default()
     };
     for flag in items(flags) {
@@ -111,7 +124,7 @@ fn concept(row: &str) -> Result<SourceConcept, String> {
     Ok(concept)
 }
 
-fn push_concept(text: &mut String, concept: &SourceConcept) {
+fn row(concept: &SourceConcept) -> String {
     let cross_codes: Vec<String> = concept.cross_codes.iter().map(ToString::to_string).collect();
     let flags = [("searchable", concept.searchable), ("obsolete", concept.obsolete)];
     let flags: Vec<String> =
@@ -125,7 +138,7 @@ fn push_concept(text: &mut String, concept: &SourceConcept) {
         escape(concept.domain.as_deref().unwrap_or_default()),
         join(&flags),
     ];
-    push_line(text, &fields.join("\t"));
+    fields.join("\t")
 }
 
 fn push_line(text: &mut String, line: &str) {
@@ -196,7 +209,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(texts in prop::collection::vec("[a|\\\\\t\n\r:é]{1,6}", 6)) {
+        fn what_is_written_is_read_back(texts in prop::collection::vec("[a|\\\\\t\n\r:é]{1,6}", 7)) {
             let mut source = OntologySource::eucaim();
             source.version = texts[0].clone();
             source.concepts.push(SourceConcept {
@@ -207,7 +220,8 @@ mod tests {
                 synonyms: vec![texts[5].clone()],
                 domain: Some("Condition".into()),
                 searchable: true,
-                obsolete: false,
+                definition: Some(texts[6].clone()).filter(|t| t.contains('a')),
+                ..SourceConcept::default()
             });
             prop_assert_eq!(OntologySource::parse(&source.to_text("two\nlines")), Ok(source));
         }

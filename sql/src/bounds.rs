@@ -150,6 +150,7 @@ impl Said {
             (
                 Atom::In { .. }
                 | Atom::IsNull { .. }
+                | Atom::IsA { .. }
                 | Atom::Range { .. }
                 | Atom::DateDiff { .. }
                 | Atom::Exists(_),

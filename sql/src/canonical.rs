@@ -7,10 +7,11 @@ mod condition;
 mod days;
 mod render;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::private_query::{
-    Aggregate, ColumnRef, Days, Dim, Edge, JoinKey, JoinTree, Measure, Number, PrivateQuery, TableRef,
+    Aggregate, ColumnRef, Days, Dim, Edge, JoinKey, JoinTree, Measure, Number, PrivateQuery, Recode,
+    TableRef, Value,
 };
 
 pub(crate) use condition::is_never;
@@ -38,6 +39,9 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
         Dim::Column(column) => Dim::Column(renumber.column(&column)),
         Dim::DatePart { part, column } => Dim::DatePart { part, column: renumber.column(&column) },
         Dim::Bin { of, by } => Dim::Bin { of: renumber.number(&of), by },
+        Dim::Label(column) => Dim::Label(renumber.column(&column)),
+        Dim::RollUp { column, to } => Dim::RollUp { column: renumber.column(&column), to },
+        Dim::Recode { column, by } => Dim::Recode { column: renumber.column(&column), by: recode(by) },
     });
     let measures = measures.into_iter().map(|measure| Measure {
         of: match measure.of {
@@ -53,6 +57,18 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
     let (measures, measure_positions) = sorted(measures.collect());
     let positions = Positions { dims: dim_positions, measures: measure_positions };
     (PrivateQuery { version, from, cohort, dims, measures, noise_sd_milli, max_rows_per_patient }, positions)
+}
+
+/// Values sorted, codes sorted and each once; what gets the value of the rest is not listed.
+fn recode(Recode { vocabulary, values, rest, null }: Recode) -> Recode {
+    let mut listed = BTreeMap::<Option<Value>, BTreeSet<String>>::new();
+    for (value, codes) in values {
+        if value != rest && !codes.is_empty() {
+            listed.entry(value).or_default().extend(codes);
+        }
+    }
+    let values = listed.into_iter().map(|(value, codes)| (value, codes.into_iter().collect())).collect();
+    Recode { vocabulary, values, rest, null }
 }
 
 /// Sorted without duplicates, and the new position of every old one.

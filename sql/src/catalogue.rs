@@ -3,8 +3,8 @@
 //! Schemas only, no data. Functions that read a clock, chance or the environment are known by name, so that the refusal
 //! can say why, and are never handed to the planner.
 
+mod concepts;
 mod functions;
-mod label;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +21,8 @@ use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, Wind
 use crate::refusal::{Code, Refusal};
 use functions::Functions;
 
-pub(crate) use functions::foldable;
+pub(crate) use concepts::{IS_A, LABEL, ROLL_UP, ROLL_UP_TO};
+pub(crate) use functions::{foldable, of_vocabularies};
 pub(crate) use sources::{PublicSource, ReleasedSource, model_table, public_table};
 
 /// The schema of tables that are named without one: the common data model.
@@ -78,7 +79,8 @@ impl Catalogue {
             let source = Arc::new(PublicSource::new(table));
             tables.insert((table.schema.to_lowercase(), table.name.to_lowercase()), Entry::Open(source));
         }
-        Self { models, public, tables, functions: Functions::standard(), options: ConfigOptions::default() }
+        let functions = Functions::standard(&models.ontology());
+        Self { models, public, tables, functions, options: ConfigOptions::default() }
     }
 
     /// The data models.

@@ -35,6 +35,7 @@ pub mod bounds;
 mod calendar;
 pub mod canonical;
 pub mod catalogue;
+pub mod concepts;
 pub mod lower;
 pub mod plan;
 pub mod private_query;

@@ -7,6 +7,7 @@
 mod bins;
 mod columns;
 mod compare;
+mod concepts;
 mod condition;
 mod constant;
 mod days;
@@ -19,6 +20,7 @@ mod release;
 mod rows;
 mod scope;
 mod split;
+mod vocabulary;
 
 use datafusion_expr::LogicalPlan;
 

@@ -3,10 +3,14 @@
 //! A value of these types says *what* is asked, never how to compute it; nodes build their plan afresh from it. It
 //! travels as JSON with a [`VERSION`]; a node refuses versions it does not know.
 
+mod concepts;
+
 use serde::{Deserialize, Serialize};
 
+pub use concepts::{ConceptRef, Recode};
+
 /// Version of the closed form's encoding. Raise it with every change of these types.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A question about patients, in closed form.
 ///
@@ -159,6 +163,13 @@ pub enum Atom {
         /// One more than the most days, if bounded.
         hi: Option<i64>,
     },
+    /// The code of the column is the concept or one beneath it.
+    IsA {
+        /// A column of concepts.
+        column: ColumnRef,
+        /// The concept.
+        concept: ConceptRef,
+    },
     /// The patient has rows in other tables that meet a condition.
     Exists(Box<Exists>),
 }
@@ -229,6 +240,22 @@ pub enum Dim {
         of: Number,
         /// Which bins there are.
         by: Bins,
+    },
+    /// The label of the code of a column of concepts; what the source said where it has no concept.
+    Label(ColumnRef),
+    /// The first of these concepts that the code of a column is or lies beneath; NULL where it is none of them.
+    RollUp {
+        /// A column of concepts.
+        column: ColumnRef,
+        /// The concepts, in the order in which they are tried; at least one.
+        to: Vec<ConceptRef>,
+    },
+    /// What an expression makes of the code of a column.
+    Recode {
+        /// A column of concepts.
+        column: ColumnRef,
+        /// Which value each code gets.
+        by: Recode,
     },
 }
 
@@ -411,7 +438,11 @@ impl Dim {
     /// The columns that it is computed from.
     pub fn columns(&self) -> impl Iterator<Item = &ColumnRef> {
         let (column, number) = match self {
-            Self::Column(column) | Self::DatePart { column, .. } => (Some(column), None),
+            Self::Column(column)
+            | Self::DatePart { column, .. }
+            | Self::Label(column)
+            | Self::RollUp { column, .. }
+            | Self::Recode { column, .. } => (Some(column), None),
             Self::Bin { of, .. } => (None, Some(of)),
         };
         column.into_iter().chain(number.into_iter().flat_map(Number::columns))

@@ -48,6 +48,8 @@ pub enum Family {
     Privacy,
     /// `CAIM-S`: SQL that cannot be understood or is not offered. Invalid argument, exit code 1.
     Sql,
+    /// `CAIM-O`: terms of the ontology. Invalid argument, exit code 1.
+    Ontology,
     /// `CAIM-A`: who asks. Unauthenticated or permission denied, exit code 1.
     Access,
     /// `CAIM-N`: nodes and network. Unavailable, exit code 5.
@@ -186,6 +188,26 @@ codes! {
     Malformed = "CAIM-P202", "malformed",
         "a node answers only well-formed questions of a version it knows",
         "bring hub and node to the same version";
+    /// A term that no concept is known by.
+    UnknownConcept = "CAIM-O001", "unknown_concept",
+        "a term must be known: an unknown one is never left out or matched by text",
+        "search it: SELECT code, label FROM catalog.concept WHERE label ILIKE '%...%'";
+    /// A term that several concepts of the column are known by.
+    AmbiguousConcept = "CAIM-O002", "ambiguous_concept",
+        "a term must mean one concept",
+        "name one of the candidates by its own code";
+    /// A function of concepts over a column without them.
+    NotCoded = "CAIM-O003", "not_coded",
+        "is_a, label and roll_up take a column of concepts",
+        "use a coded column of the common data model, for example cancer_condition_code";
+    /// A concept that no code of the column lies beneath.
+    OutsideVocabulary = "CAIM-O004", "outside_vocabulary",
+        "a column is compared with concepts that it can hold: with others the answer would always be nobody",
+        "use the concept of the column's own branch that means the same, or another column";
+    /// The node's ontology takes a concept to cover other codes than the asker's.
+    OntologyVersion = "CAIM-O005", "ontology_version",
+        "a node answers for a concept only where its ontology covers the same codes as the asker's",
+        "bring hub and node to the same version of the ontology, or name a narrower concept that has not changed";
     /// No valid SQL.
     Syntax = "CAIM-S001", "syntax",
         "the statement must be SQL",
@@ -234,6 +256,7 @@ impl Code {
     pub fn family(self) -> Family {
         match self.id().as_bytes().get(5) {
             Some(b'P') => Family::Privacy,
+            Some(b'O') => Family::Ontology,
             Some(b'A') => Family::Access,
             Some(b'N') => Family::Network,
             _ => Family::Sql,
@@ -264,6 +287,7 @@ mod tests {
     #[test]
     fn the_letter_names_the_family() {
         assert_eq!(Code::Grid.family(), Family::Privacy);
+        assert_eq!(Code::NotCoded.family(), Family::Ontology);
         assert_eq!(Code::Syntax.family(), Family::Sql);
         assert_eq!(Code::NoNodes.family(), Family::Network);
     }

@@ -4,7 +4,7 @@ use caim_ontology::{ColumnType, Models};
 use datafusion_common::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use crate::bounds;
-use crate::private_query::{Aggregate, Bins, ColumnRef, Dim, Number, PrivateQuery, Value};
+use crate::private_query::{Aggregate, Bins, ColumnRef, Dim, Number, PrivateQuery, Recode, Value};
 use crate::refusal::Refusal;
 use crate::validate;
 
@@ -26,13 +26,24 @@ pub fn arrow_type(ty: ColumnType) -> DataType {
 pub fn bin_type(by: &Bins, number: DataType) -> DataType {
     match by {
         Bins::Width(_) => number,
-        Bins::Labels(labels) => match labels.example() {
-            Some(Value::Integer(_)) => DataType::Int64,
-            Some(Value::Float(_)) => DataType::Float64,
-            Some(Value::Boolean(_)) => DataType::Boolean,
-            Some(Value::Date(_)) => DataType::Date32,
-            Some(Value::Text(_)) | None => DataType::Utf8,
-        },
+        Bins::Labels(labels) => value_type(labels.example()),
+    }
+}
+
+/// The Arrow type of recoded codes.
+#[must_use]
+pub fn recode_type(by: &Recode) -> DataType {
+    value_type(by.example())
+}
+
+/// The Arrow type of values, by one of them; text where all are NULL.
+fn value_type(example: Option<&Value>) -> DataType {
+    match example {
+        Some(Value::Integer(_)) => DataType::Int64,
+        Some(Value::Float(_)) => DataType::Float64,
+        Some(Value::Boolean(_)) => DataType::Boolean,
+        Some(Value::Date(_)) => DataType::Date32,
+        Some(Value::Text(_)) | None => DataType::Utf8,
     }
 }
 
@@ -50,6 +61,8 @@ pub fn schema(query: &PrivateQuery, models: &Models) -> Result<Schema, Refusal> 
             Dim::Column(column) => column_type(column)?,
             Dim::DatePart { .. } => DataType::Int64,
             Dim::Bin { of, by } => bin_type(by, number_type(of)?),
+            Dim::Label(_) | Dim::RollUp { .. } => DataType::Utf8,
+            Dim::Recode { by, .. } => recode_type(by),
         };
         fields.push(Field::new(format!("d{i}"), ty, true));
     }

@@ -27,6 +27,8 @@ pub const SETTINGS: [&str; 4] =
 pub enum Statement {
     /// A query, not yet planned.
     Query(Query),
+    /// `EXPLAIN` of a query: how it would be answered.
+    Explain(Query),
     /// `SET key = value`; the key is one of [`SETTINGS`], the value is as written.
     Set {
         /// Name of the option, lower case.
@@ -54,13 +56,14 @@ pub fn read(sql: &str) -> Result<Statement, Refusal> {
     limits::check_tokens(&tokens)?;
     match first_word(&tokens) {
         Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => {
-            query(tokens)
+            Ok(Statement::Query(query(tokens)?))
         }
+        Some(Keyword::EXPLAIN) => explain(tokens),
         Some(Keyword::SET) => setting(&tokens),
         Some(Keyword::SHOW) => show(&tokens),
-        Some(Keyword::EXPLAIN | Keyword::DESCRIBE | Keyword::DESC | Keyword::ANALYZE) => {
-            Err(Refusal::new(Code::Statement, "EXPLAIN is not answered here")
-                .with_rewrite("run: caim check -c '...' (plan, cost and refusals; touches no data)"))
+        Some(Keyword::DESCRIBE | Keyword::DESC) => {
+            Err(Refusal::new(Code::Statement, "DESCRIBE is not answered")
+                .with_rewrite("SHOW COLUMNS FROM a_table lists its columns"))
         }
         Some(Keyword::NoKeyword) | None => {
             Err(Refusal::new(Code::Syntax, "this does not begin like a statement"))
@@ -86,7 +89,24 @@ fn first_word(tokens: &[TokenWithSpan]) -> Option<Keyword> {
     }
 }
 
-fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Statement, Refusal> {
+/// `EXPLAIN query`, without options: statistics of a run would tell of data.
+fn explain(mut tokens: Vec<TokenWithSpan>) -> Result<Statement, Refusal> {
+    let word = tokens.iter().position(|t| !matches!(t.token, Token::Whitespace(_))).unwrap_or_default();
+    tokens.drain(..=word);
+    match first_word(&tokens) {
+        Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => {
+            Ok(Statement::Explain(query(tokens)?))
+        }
+        Some(Keyword::ANALYZE | Keyword::VERBOSE) => Err(Refusal::new(
+            Code::Statement,
+            "EXPLAIN shows no statistics of a run: they would tell of data",
+        )
+        .with_rewrite("EXPLAIN SELECT ... shows what is asked of nodes; caim check shows what it costs")),
+        _ => Err(Refusal::new(Code::Statement, "EXPLAIN takes a query").with_rewrite("EXPLAIN SELECT ...")),
+    }
+}
+
+fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Query, Refusal> {
     number_placeholders(&mut tokens)?;
     let written = parse(tokens.clone())?;
     for token in &mut tokens {
@@ -97,7 +117,7 @@ fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Statement, Refusal> {
     let ast = parse(tokens)?;
     shape::check(&ast)?;
     limits::check_query(&ast)?;
-    Ok(Statement::Query(Query { names: Names::of(&written), ast }))
+    Ok(Query { names: Names::of(&written), ast })
 }
 
 fn parse(tokens: Vec<TokenWithSpan>) -> Result<Box<ast::Query>, Refusal> {

@@ -4,6 +4,7 @@
 //! whoever sent it. Every column is checked in the position where it stands.
 
 mod bins;
+mod concepts;
 mod roles;
 mod tree;
 
@@ -25,8 +26,12 @@ pub const MAX_ATOMS: usize = 32;
 pub const MAX_DIMS: usize = 4;
 /// Measures.
 pub const MAX_MEASURES: usize = 16;
-/// Values of one `In`.
+/// Values of one `In`, where the column has no codes.
 pub const MAX_VALUES: usize = 1_000;
+/// Codes of a column over which an expression is computed: as many may one `In` or one recoded dimension list.
+pub const MAX_CODES: usize = 8_192;
+/// Concepts that one dimension is rolled up to.
+pub const MAX_TARGETS: usize = 1_000;
 /// Bins of one dimension.
 pub const MAX_BINS: usize = 64;
 /// Bytes of one text value.
@@ -72,10 +77,14 @@ fn check(query: &PrivateQuery, models: &Models, max_atoms: usize) -> Result<(), 
     let around = Around { own: &tables, outer: None };
     check.condition(&query.cohort, around, Depth::default())?;
     for dim in &query.dims {
-        roles::dim(dim, &tables)?;
+        roles::dim(dim, &tables, models)?;
     }
     for measure in &query.measures {
         roles::measure(&measure.of, &tables)?;
+        if looks_elsewhere(&measure.filter) {
+            return Err(Refusal::new(Code::Unsupported, "EXISTS in a FILTER or CASE of an aggregate")
+                .with_rewrite("ask it by itself, with EXISTS in WHERE, and join the two answers"));
+        }
         check.condition(&measure.filter, around, Depth::default())?;
     }
     Ok(())
@@ -86,7 +95,12 @@ fn check_bins(query: &PrivateQuery, models: &Models) -> Result<(), Refusal> {
     for dim in &query.dims {
         match dim {
             Dim::Bin { of, by: Bins::Width(width) } => bounds::bins(of, width, query, models)?,
-            Dim::Bin { by: Bins::Labels(_), .. } | Dim::Column(_) | Dim::DatePart { .. } => continue,
+            Dim::Bin { by: Bins::Labels(_), .. }
+            | Dim::Column(_)
+            | Dim::DatePart { .. }
+            | Dim::Label(_)
+            | Dim::RollUp { .. }
+            | Dim::Recode { .. } => continue,
         };
     }
     Ok(())
@@ -124,6 +138,22 @@ fn settings(query: &PrivateQuery) -> Result<(), Refusal> {
 
 fn too_many(what: &str, found: usize, most: usize) -> Refusal {
     Refusal::new(Code::TooComplex, format!("the question has {found} {what}; {most} are answered"))
+}
+
+/// Whether a condition asks for rows of other tables.
+fn looks_elsewhere(condition: &BoolTree) -> bool {
+    match condition {
+        BoolTree::And(parts) | BoolTree::Or(parts) => parts.iter().any(looks_elsewhere),
+        BoolTree::Not(part) => looks_elsewhere(part),
+        BoolTree::Is(Atom::Exists(_)) => true,
+        BoolTree::Is(
+            Atom::In { .. }
+            | Atom::IsNull { .. }
+            | Atom::Range { .. }
+            | Atom::DateDiff { .. }
+            | Atom::IsA { .. },
+        ) => false,
+    }
 }
 
 /// How deep a condition stands.
@@ -187,6 +217,7 @@ impl Check<'_> {
                 bins::days(around.date(from)?, around.date(to)?)?;
                 bins::date_diff(*lo, *hi, both_outside)
             }
+            Atom::IsA { column, concept } => concepts::is_a(tables.named(column)?, concept, self.models),
             Atom::Exists(exists) => self.exists(exists, tables, depth),
         }
     }

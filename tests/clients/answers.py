@@ -25,12 +25,32 @@ CREATE VIEW series AS SELECT * REPLACE (
 FROM file
 """
 
+# The published mappings of DICOM's values, and how many say that a concept is wider than the value.
+MAPPINGS = f"""
+SELECT split_part(subject_id, ':', 2) AS value, object_label AS label
+FROM read_csv('{federation.ROOT}/ontology/mappings/dicom.sssom.tsv', delim = '\\t', comment = '#', header = true)
+WHERE subject_id LIKE 'DICOM.Modality:%'
+"""
+
 # Name, question to the hub, question to DuckDB, values of parameters.
 QUESTIONS = [
     (
         "patients by modality",
         "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality",
         "SELECT Modality, count(DISTINCT PatientID) FROM series GROUP BY Modality",
+        None,
+    ),
+    (
+        "labels of modalities, those without a concept under their own value",
+        "SELECT label(series_modality), count(*), count(DISTINCT patient_id) FROM image_series GROUP BY 1",
+        f"SELECT coalesce(m.label, s.Modality), count(*), count(DISTINCT s.PatientID) "
+        f"FROM series s LEFT JOIN ({MAPPINGS}) m ON m.value = s.Modality GROUP BY 1",
+        None,
+    ),
+    (
+        "a text in the label of a concept",
+        "SELECT count(*) FROM image_series WHERE label(series_modality) ILIKE '%tomography%'",
+        f"SELECT count(*) FROM series s JOIN ({MAPPINGS}) m ON m.value = s.Modality WHERE m.label ILIKE '%tomography%'",
         None,
     ),
     (

@@ -17,7 +17,8 @@ import adbc_driver_flightsql.dbapi as flightsql
 import samples
 
 BINARY = Path(os.environ["CAIM_BIN"])
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT / ".." / "shared" / "data"
 INDEX = SHARED / "idc" / "idc_index_dev.parquet"
 PUBLIC = {"CAIM__PRIVACY__PUBLIC_DATA": "true"}
 PATIENCE_S = 60

@@ -14,9 +14,10 @@ import doors
 import federation
 import generated
 import links
+import ontology
 import operators
 
-MODULES = [answers, canaries, dicom_oracle, doors, generated, links, operators]
+MODULES = [answers, canaries, dicom_oracle, doors, generated, links, ontology, operators]
 
 
 class Tally(unittest.TestResult):

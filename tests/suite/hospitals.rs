@@ -24,15 +24,15 @@ const PROSTATE_CONCEPT: &str = "EUCAIM:CLIN1000075";
 const MR_CONCEPT: &str = "EUCAIM:IMG1000038";
 
 /// A hospital in a node that answers exactly, and what is true of its patients.
-struct Hospital {
+pub(crate) struct Hospital {
     _dir: tempfile::TempDir,
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     models: Arc<Models>,
-    facts: Vec<Facts>,
+    pub(crate) facts: Vec<Facts>,
 }
 
 impl Hospital {
-    fn at(position: usize) -> Self {
+    pub(crate) fn at(position: usize) -> Self {
         let population = Population::bundled().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let ready = hospital(&population, PLAN, position, dir.path(), &Quiet).unwrap();
@@ -42,7 +42,7 @@ impl Hospital {
         Self { _dir: dir, node, models: Arc::new(Models::bundled().unwrap()), facts }
     }
 
-    async fn count(&self, sql: &str) -> usize {
+    pub(crate) async fn count(&self, sql: &str) -> usize {
         let query = lowered(&self.models, sql);
         let reply = ask(&self.node, &query, &self.models).await;
         let merged = caim_engine::merge::merge(
@@ -60,7 +60,7 @@ impl Hospital {
 }
 
 /// Whether the records have a diagnosis by a code: a text alone says nothing to a program.
-fn coded(of: &Facts) -> bool {
+pub(crate) fn coded(of: &Facts) -> bool {
     use caim::demo::Coding;
     of.records.as_ref().is_some_and(|records| match records.coding {
         Coding::Full | Coding::Icd10Alone => true,

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
+mod common_model_page;
+mod concepts;
 mod demo_codes;
 mod dependency_rules;
 mod documents;

@@ -12,7 +12,9 @@ use caim_sql::text;
 /// Asks as a hub does before any node is asked. After `SET caim.noise_sd`, a count of patients is asked for.
 pub(crate) fn ask(sql: &str) -> Result<(), Refusal> {
     match text::read(sql)? {
-        text::Statement::Query(query) => lowered(&query, &Settings::default()),
+        text::Statement::Query(query) | text::Statement::Explain(query) => {
+            lowered(&query, &Settings::default())
+        }
         text::Statement::Set { key, value } => {
             assert_eq!(key, "caim.noise_sd", "examples set the noise");
             let noise_sd: f64 = value.parse().unwrap();
@@ -20,7 +22,7 @@ pub(crate) fn ask(sql: &str) -> Result<(), Refusal> {
                 Settings { noise_sd_milli: Some((noise_sd * 1000.0) as u32), ..Settings::default() };
             match text::read("SELECT count(DISTINCT PatientID) FROM dicom.series")? {
                 text::Statement::Query(query) => lowered(&query, &settings),
-                text::Statement::Set { .. } => unreachable!("a SELECT sets nothing"),
+                text::Statement::Explain(_) | text::Statement::Set { .. } => unreachable!("it is a SELECT"),
             }
         }
     }

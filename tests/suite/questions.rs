@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use caim_engine::{Asker, Node, NodeQuery, Reply};
 use caim_ontology::Models;
-use caim_sql::PrivateQuery;
 use caim_sql::catalogue::Catalogue;
 use caim_sql::lower::{Settings, lower};
 use caim_sql::plan::plan;
 use caim_sql::private_query::{Aggregate, Bins, Dim, Measure};
 use caim_sql::text::{Statement, read};
+use caim_sql::{PrivateQuery, Refusal};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use rand::RngExt;
@@ -138,11 +138,15 @@ pub(crate) fn statement(random: &mut ChaCha8Rng) -> (String, Condition) {
 
 /// The one private query of a statement; `None` when its condition can never hold and no node needs to be asked.
 pub(crate) fn drawn(models: &Arc<Models>, sql: &str) -> Option<PrivateQuery> {
+    lowering(models, sql).unwrap_or_else(|r| panic!("{sql}: {r}"))
+}
+
+/// The same, or why the statement is refused.
+pub(crate) fn lowering(models: &Arc<Models>, sql: &str) -> Result<Option<PrivateQuery>, Refusal> {
     let catalogue = Catalogue::new(Arc::clone(models), Vec::new());
-    let Statement::Query(query) = read(sql).unwrap() else { panic!("{sql} is a query") };
-    let planned = plan(&query, &catalogue).unwrap_or_else(|r| panic!("{sql}: {r}"));
-    let lowered = lower(&planned, &catalogue, &Settings::default()).unwrap_or_else(|r| panic!("{sql}: {r}"));
-    lowered.queries.into_iter().next()
+    let Statement::Query(query) = read(sql)? else { panic!("{sql} is a query") };
+    let lowered = lower(&plan(&query, &catalogue)?, &catalogue, &Settings::default())?;
+    Ok(lowered.queries.into_iter().next())
 }
 
 /// The one private query of a statement that asks something.
@@ -193,6 +197,7 @@ pub(crate) fn cell_of(query: &PrivateQuery, row: &Series) -> Cell {
         Dim::DatePart { .. } => row.year().map(|y| y.to_string()),
         Dim::Bin { by: Bins::Width(_), .. } => row.age.map(|age| (age.clamp(0, 120) / 20 * 20).to_string()),
         Dim::Bin { by: Bins::Labels(_), .. } => Some(age_group(row.age).to_owned()),
+        Dim::Label(_) | Dim::RollUp { .. } | Dim::Recode { .. } => panic!("dicom.series holds no concepts"),
     };
     query.dims.iter().map(dim).collect()
 }

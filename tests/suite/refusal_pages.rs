@@ -86,10 +86,10 @@ fn every_advice_can_be_asked() {
 
 #[test]
 fn every_refusal_that_the_question_alone_decides_has_an_example_that_runs() {
-    const NEED_A_NODE: &[Code] = &[Code::BudgetExceeded, Code::Malformed];
+    const NEED_A_NODE: &[Code] = &[Code::BudgetExceeded, Code::Malformed, Code::OntologyVersion];
     for code in Code::ALL {
         let runs = match code.family() {
-            Family::Privacy | Family::Sql => !NEED_A_NODE.contains(code),
+            Family::Privacy | Family::Sql | Family::Ontology => !NEED_A_NODE.contains(code),
             Family::Access | Family::Network => false,
         };
         let language = if runs { "sql" } else { "text" };

@@ -6,6 +6,7 @@ WITH first AS (
     GROUP BY _patient
 )
 SELECT condition._patient, condition._row, condition.dataset_id, condition.cancer_condition_id,
+       condition.identifier,
        completed_years(patient.patient_birth_date, condition.cancer_condition_asserted_date)
            AS cancer_condition_age_at_diagnosis,
        CASE WHEN patient.patient_birth_date IS NOT NULL AND condition.cancer_condition_asserted_date IS NOT NULL

@@ -1,10 +1,4 @@
 -- Offsets from the first diagnosis of the same patient.
-WITH first AS (
-    SELECT _patient, min(cancer_condition_asserted_date) AS day
-    FROM eucaim.cancer_condition
-    WHERE _patient IS NOT NULL
-    GROUP BY _patient
-)
 SELECT test._patient, test._row, test.dataset_id, test.tumor_marker_test_id,
        test.tumor_marker_test_code, test.tumor_marker_test_code_original,
        test.tumor_marker_test_as_number,
@@ -13,4 +7,4 @@ SELECT test._patient, test._row, test.dataset_id, test.tumor_marker_test_id,
        days_between(first.day, test.tumor_marker_date) AS tumor_marker_offset_from_diagnosis,
        CASE WHEN first.day IS NOT NULL AND test.tumor_marker_date IS NOT NULL THEN 'd' END AS tumor_marker_offset_unit
 FROM staged.tumor_marker_test AS test
-LEFT JOIN first ON first._patient = test._patient
+LEFT JOIN staged.first_diagnosis AS first ON first._patient = test._patient

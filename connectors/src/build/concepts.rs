@@ -10,17 +10,17 @@ use crate::{Code, Error, Result};
 /// Finds the concepts of coded columns.
 pub(super) struct Translator {
     mappings: Arc<Mappings>,
-    /// By `table.column`: the concepts below which the column's lie.
+    /// By `table.column`: the concepts of which each of the column's is one, or lies below one.
     roots: HashMap<String, Vec<ConceptId>>,
 }
 
 impl Translator {
-    /// A translator by the bundled ontology and mappings.
+    /// A translator by the ontology and mappings of the models.
     ///
     /// # Errors
     /// When a model names a root that the ontology does not have.
     pub(super) fn new(models: &Models) -> Result<Self> {
-        let mappings = Mappings::bundled();
+        let mappings = models.mappings();
         let mut roots = HashMap::new();
         for table in models.iter().flat_map(|model| &model.tables) {
             roots_of(table, &mappings, &mut roots)?;
@@ -51,9 +51,8 @@ impl Translator {
 fn roots_of(table: &Table, mappings: &Mappings, roots: &mut HashMap<String, Vec<ConceptId>>) -> Result<()> {
     for column in table.columns.iter().filter(|column| !column.roots.is_empty()) {
         let name = format!("{}.{}", table.name, column.stored);
-        let found = column.roots.iter().map(|root| mappings.ontology().resolve(root, &[]));
-        let found =
-            found.collect::<std::result::Result<_, _>>().map_err(|e| Error::new(Code::Model, &name, e))?;
+        let found = column.root_concepts(mappings.ontology());
+        let found = found.map_err(|e| Error::new(Code::Model, &name, e))?;
         roots.insert(name, found);
     }
     Ok(())

@@ -8,6 +8,14 @@ use crate::report::Coverage;
 /// The end of the name of the column that keeps what the source said.
 const ORIGINAL: &str = "_original";
 
+/// The coded columns of a table, each with its twin: by their stored names.
+pub(super) fn pairs(table: &Table) -> impl Iterator<Item = (&str, &str)> {
+    table.stored_columns().filter_map(|original| {
+        let column = original.stored.strip_suffix(ORIGINAL)?;
+        table.column(column).map(|column| (column.stored.as_str(), original.stored.as_str()))
+    })
+}
+
 /// Counts of one table.
 pub(super) struct Counter {
     pairs: Vec<Pair>,
@@ -25,14 +33,12 @@ struct Pair {
 impl Counter {
     /// For the coded columns of a table: those that have a twin.
     pub(super) fn of(table: &Table) -> Self {
-        let names: Vec<&str> = table.stored_columns().map(|column| column.stored.as_str()).collect();
-        let place = |name: &str| names.iter().position(|found| *found == name);
-        let pairs = names.iter().filter_map(|name| {
-            let column = name.strip_suffix(ORIGINAL)?;
+        let place = |name: &str| table.stored_columns().position(|column| column.stored == name);
+        let pairs = pairs(table).filter_map(|(column, original)| {
             Some(Pair {
                 column: column.to_owned(),
                 code: place(column)?,
-                original: place(name)?,
+                original: place(original)?,
                 mapped: 0,
                 unmapped: 0,
             })

@@ -1,5 +1,7 @@
 //! The query engine over the tables of a commit: what stays of the last epoch and what has come in since.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,6 +18,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext, ident};
 
 use super::concepts::Translator;
+use super::mappings::COMMON;
 use super::{Builder, LANDING, functions, is_derived, levels};
 use crate::landing::stored_schema;
 use crate::row_key::NameKey;
@@ -29,26 +32,30 @@ pub(super) const STAGED: &str = "staged";
 
 const ONE_ROW_A_CONCEPT: &str = "
     SELECT concept_id, first_value(vocabulary_id ORDER BY concept_code, vocabulary_id) AS vocabulary_id,
-           first_value(concept_code ORDER BY concept_code, vocabulary_id) AS concept_code
+           first_value(concept_code ORDER BY concept_code, vocabulary_id) AS concept_code,
+           first_value(concept_class_id ORDER BY concept_code, vocabulary_id) AS concept_class_id
     FROM omop.concept
     GROUP BY concept_id";
 
 /// The tables that a build can read, by schema and name.
 pub(super) struct Session {
     context: SessionContext,
+    /// Schemas with a table that has files.
+    filled: BTreeSet<String>,
 }
 
 impl Session {
     /// A session without tables, with the functions of mappings.
     pub(super) fn new(builder: Builder<'_>) -> Result<Self> {
-        let pool = Arc::new(FairSpillPool::new(MEMORY_BYTES));
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(fault)?;
-        let mut config = SessionConfig::new().with_information_schema(false).with_collect_statistics(false);
-        config.options_mut().execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let context = context()?;
         let translator = Translator::new(builder.models)?;
         functions::register(&context, Arc::new(translator), NameKey::new(builder.secret));
-        Ok(Self { context })
+        Ok(Self { context, filled: BTreeSet::new() })
+    }
+
+    /// A session without tables and functions, to read what was stored.
+    pub(super) fn plain() -> Result<Self> {
+        Ok(Self { context: context()?, filled: BTreeSet::new() })
     }
 
     /// Makes every landing table of the models readable, also those that no source has filled: they are empty.
@@ -75,13 +82,31 @@ impl Session {
 
     /// Makes a table of the commit readable as it is now.
     pub(super) fn register(&mut self, name: &TableName, schema: SchemaRef, commit: &Commit) -> Result<()> {
+        self.register_files(name, schema, commit.paths(name)?)
+    }
+
+    /// Makes files readable as a table; without files it is empty.
+    pub(super) fn register_files(
+        &mut self,
+        name: &TableName,
+        schema: SchemaRef,
+        files_of: Vec<PathBuf>,
+    ) -> Result<()> {
         let mut paths = Vec::new();
-        for path in commit.paths(name)? {
+        for path in files_of {
             paths.push(ListingTableUrl::parse(path.to_string_lossy()).map_err(fault)?);
+        }
+        if !paths.is_empty() {
+            self.filled.insert(name.schema.clone());
         }
         let provider: Arc<dyn TableProvider> =
             if paths.is_empty() { Arc::new(EmptyTable::new(schema)) } else { files(paths, schema)? };
         self.add(name, provider)
+    }
+
+    /// Whether a world can give rows: one of its tables has files. The common model itself always can.
+    pub(super) fn has_rows(&self, world: &str) -> bool {
+        world == COMMON || self.filled.contains(world)
     }
 
     /// Gives a query the name of a table of schema `staged`.
@@ -121,6 +146,14 @@ impl Session {
         }
         self.context.register_table(reference(name), provider).map(drop).map_err(fault)
     }
+}
+
+fn context() -> Result<SessionContext> {
+    let pool = Arc::new(FairSpillPool::new(MEMORY_BYTES));
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(fault)?;
+    let mut config = SessionConfig::new().with_information_schema(false).with_collect_statistics(false);
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 fn reference(name: &TableName) -> TableReference {

@@ -48,6 +48,20 @@ pub(super) async fn store(
     session.register(name, stored_schema(table), commit)
 }
 
+/// Leaves a derived table without rows.
+pub(super) fn store_nothing(
+    builder: Builder<'_>,
+    session: &mut Session,
+    commit: &mut Commit,
+    name: &TableName,
+    report: &mut BuildReport,
+) -> Result<()> {
+    let table = builder.table(&name.schema, &name.table)?;
+    commit.replace(name);
+    report.tables.push(TableReport { name: name.to_string(), read: 0, kept: 0, duplicates: 0, rejected: 0 });
+    session.register(name, stored_schema(table), commit)
+}
+
 /// The stored columns of a table in the order of its model, then the physical ones. A column that the query lacks is
 /// NULL; one that the table lacks is a fault of the mapping.
 pub(super) fn shaped(table: &Table, query: DataFrame) -> Result<DataFrame> {

@@ -51,7 +51,7 @@ fn hospital() -> (Node, Report) {
 }
 
 /// What the program that reads a concept's code calls it.
-fn labelled(cells: Vec<Vec<String>>) -> Vec<Vec<String>> {
+pub(crate) fn labelled(cells: Vec<Vec<String>>) -> Vec<Vec<String>> {
     let ontology = caim_ontology::Ontology::bundled();
     let named = |cell: String| match ontology.resolve(&cell, &[]) {
         Ok(concept) if cell.starts_with("EUCAIM:") => ontology.label(concept).to_owned(),

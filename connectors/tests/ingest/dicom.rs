@@ -1,6 +1,6 @@
 //! DICOM objects from end to end.
 
-mod objects;
+pub(crate) mod objects;
 mod privacy;
 mod refused;
 

@@ -9,11 +9,13 @@
 )]
 
 mod bad_input;
+mod clinical_model;
 mod common_model;
 mod dicom;
 mod dicom_table;
 mod fhir;
 mod fixture;
 mod omop;
+mod own_mappings;
 mod real_sources;
 mod repeats;

@@ -11,7 +11,7 @@ use datafusion::functions::expr_fn::{date_part, floor};
 use datafusion::logical_expr::{Expr, cast, lit, try_cast, when};
 
 use super::plan::{Scope, literal};
-use super::{ExecuteError, Execution};
+use super::{ExecuteError, Execution, concepts};
 
 /// A number, as it is stored or counted.
 pub(super) fn value(number: &Number, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
@@ -63,6 +63,9 @@ impl Execution<'_> {
                 width_bin(of, width, span, scope)
             }
             Dim::Bin { of, by: Bins::Labels(labels) } => labelled(of, labels, scope),
+            Dim::Label(column) => concepts::label(column, scope, self.models),
+            Dim::RollUp { column, to } => concepts::rolled_up(column, to, scope, self.models),
+            Dim::Recode { column, by } => concepts::recoded(column, by, scope),
         }
     }
 }

@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col, when,
 };
 
-use super::{ExecuteError, Execution, numbers};
+use super::{ExecuteError, Execution, concepts, numbers};
 use crate::accounting::{Accounting, Vector};
 
 /// The tables of one join tree under their aliases, and where they stand in the question.
@@ -60,10 +60,22 @@ impl Scope<'_> {
         Ok(self.physical(column.table, name))
     }
 
+    /// What the model says of a column.
+    pub(super) fn model(&self, column: &ColumnRef) -> Result<&caim_ontology::Column, ExecuteError> {
+        let found = self.table(column.table)?.column(&column.column);
+        found.ok_or_else(|| ExecuteError::Model(format!("there is no column {}", column.column)))
+    }
+
     /// The type of a column.
     pub(super) fn column_type(&self, column: &ColumnRef) -> Result<ColumnType, ExecuteError> {
-        let found = self.table(column.table)?.column(&column.column).map(|c| c.ty);
-        found.ok_or_else(|| ExecuteError::Model(format!("there is no column {}", column.column)))
+        Ok(self.model(column)?.ty)
+    }
+
+    /// The column that keeps what the source said for a column of concepts, where the table has one.
+    pub(super) fn original(&self, column: &ColumnRef) -> Result<Option<Column>, ExecuteError> {
+        let name = format!("{}_original", column.column);
+        let found = self.table(column.table)?.column(&name);
+        Ok(found.map(|twin| self.physical(column.table, &twin.stored)))
     }
 
     /// A date of the row, or of the row outside.
@@ -273,6 +285,7 @@ impl<'a> Execution<'a> {
                 let below = hi.map(|n| days.clone().lt(lit(n)));
                 from.into_iter().chain(below).reduce(Expr::and).unwrap_or_else(|| days.is_not_null())
             }
+            Atom::IsA { column, concept } => concepts::is_a(column, concept, scope, self.models)?,
             Atom::Exists(inner) => self.exists(inner, scope)?,
         })
     }
@@ -350,13 +363,18 @@ fn below(column: &Expr, end: &Endpoint) -> Expr {
 }
 
 pub(super) fn literal(value: &Value) -> Expr {
-    lit(match value {
+    lit(scalar(value))
+}
+
+/// A public value as the engine has it.
+pub(super) fn scalar(value: &Value) -> ScalarValue {
+    match value {
         Value::Text(text) => ScalarValue::Utf8(Some(text.clone())),
         Value::Integer(n) => ScalarValue::Int64(Some(*n)),
         Value::Float(x) => ScalarValue::Float64(Some(x.get())),
         Value::Boolean(b) => ScalarValue::Boolean(Some(*b)),
         Value::Date(days) => ScalarValue::Date32(Some(*days)),
-    })
+    }
 }
 
 impl From<datafusion::arrow::error::ArrowError> for ExecuteError {

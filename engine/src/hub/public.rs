@@ -1,5 +1,7 @@
-//! The public tables of the hub: schema `catalog` (nodes, collections, tables, columns, refusals) and
+//! The public tables of the hub: schema `catalog` (nodes, collections, tables, columns, refusals, vocabulary) and
 //! `information_schema`. They say what may be asked, never what any data holds, and cost nothing.
+
+mod vocabulary;
 
 use std::sync::Arc;
 
@@ -21,7 +23,10 @@ pub const CATALOG: &str = "caim";
 pub(super) struct Contents<'a> {
     pub(super) models: &'a Models,
     pub(super) nodes: &'a dyn Nodes,
+    pub(super) vocabulary: &'a Vocabulary,
 }
+
+pub(super) use vocabulary::Made as Vocabulary;
 
 /// A public table: its name, what a row is, its columns and how its rows are made.
 struct Definition {
@@ -155,12 +160,23 @@ impl Definition {
 impl Contents<'_> {
     /// The rows of a public table.
     pub(super) fn table(&self, schema: &str, name: &str) -> Result<RecordBatch, DataFusionError> {
+        if let Some(made) = self.vocabulary.table(self, schema, name) {
+            return made;
+        }
         let found = DEFINITIONS.iter().find(|d| d.schema == schema && d.name == name);
         let table = found.ok_or_else(|| DataFusionError::Plan(format!("{schema}.{name} is not public")))?;
-        let rows = (table.rows)(self);
-        let columns = table.columns.iter().enumerate().map(|(i, (_, ty))| array(&rows, i, ty)).collect();
-        Ok(RecordBatch::try_new(table.arrow(), columns)?)
+        batch(table, self)
     }
+}
+
+fn batch(table: &Definition, contents: &Contents<'_>) -> Result<RecordBatch, DataFusionError> {
+    let rows = (table.rows)(contents);
+    let columns = table.columns.iter().enumerate().map(|(i, (_, ty))| array(&rows, i, ty)).collect();
+    Ok(RecordBatch::try_new(table.arrow(), columns)?)
+}
+
+fn definitions() -> impl Iterator<Item = &'static Definition> {
+    DEFINITIONS.iter().chain(vocabulary::DEFINITIONS)
 }
 
 /// The public tables as the planner sees them.
@@ -171,7 +187,7 @@ pub(super) fn tables() -> Vec<PublicTable> {
         comment: d.comment.to_owned(),
         arrow: d.arrow(),
     };
-    DEFINITIONS.iter().map(table).collect()
+    definitions().map(table).collect()
 }
 
 /// All tables that clients can list: those of the models, then the public ones.
@@ -184,7 +200,7 @@ pub(super) fn listings(models: &Models) -> Vec<TableListing> {
             comment: table.comment.clone(),
             arrow: table_schema(table),
         })
-        .chain(DEFINITIONS.iter().map(|d| TableListing {
+        .chain(definitions().map(|d| TableListing {
             schema: d.schema.to_owned(),
             name: d.name.to_owned(),
             kind: "VIEW",

@@ -2,7 +2,7 @@
 //!
 //! Read are `rdfs:subClassOf` and `skos:broader`/`narrower` between named classes (restrictions are no
 //! parents; named members of an `owl:intersectionOf` are), `rdfs:label`, `skos:prefLabel`, `skos:altLabel`,
-//! `skos:exactMatch`, `owl:deprecated`, and every annotation property that is named like a code system
+//! `skos:exactMatch`, `skos:definition`, `owl:deprecated`, and every annotation property that is named like a code system
 //! (`SNOMEDCT`, `RadLex`, `OMOP_Concept_ID`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,7 +31,8 @@ const FOREIGN: [&str; 4] = [
 
 impl OntologySource {
     /// Reads OWL in RDF/XML, as EUCAIM publishes its hyperontology. `frame` gives prefix and namespaces
-    /// ([`OntologySource::eucaim`]); the file gives version and concepts.
+    /// ([`OntologySource::eucaim`]); the file gives version and concepts. Where most of its classes lie outside the
+    /// namespaces of the frame, their codes are not that ontology's: the source comes without prefix.
     ///
     /// # Errors
     /// The file cannot be read, is no RDF/XML, is too large, or has no classes.
@@ -43,7 +44,7 @@ impl OntologySource {
         Graph::read("OWL", triples)?.into_source("OWL", frame)
     }
 
-    /// Reads SKOS (or OWL) in Turtle.
+    /// Reads SKOS (or OWL) in Turtle, as [`OntologySource::from_owl`] does.
     ///
     /// # Errors
     /// The file cannot be read, is no Turtle, is too large, or has no concepts.
@@ -107,6 +108,7 @@ struct Node {
     labels: Vec<Literal>,
     preferred: Vec<Literal>,
     synonyms: Vec<String>,
+    definitions: Vec<Literal>,
     cross_codes: BTreeSet<CrossCode>,
     searchable: bool,
     obsolete: bool,
@@ -198,14 +200,19 @@ impl Graph {
         self.link_intersections();
         let own = |iri: &str| frame.own_code(iri).map_or_else(|| local_name(iri).to_owned(), str::to_owned);
         let classes = self.classes.into_iter().filter(|(iri, node)| node.declared && !is_foreign(iri));
+        let classes: Vec<(String, Node)> = classes.collect();
+        let at_home = classes.iter().filter(|(iri, _)| frame.own_code(iri).is_some()).count();
+        let elsewhere = !frame.namespaces.is_empty() && at_home * 2 < classes.len();
         let concepts: Vec<SourceConcept> =
-            classes.map(|(iri, node)| node.into_concept(own(&iri), own)).collect();
+            classes.into_iter().map(|(iri, node)| node.into_concept(own(&iri), own)).collect();
         if concepts.is_empty() {
             return Err(ImportError::Empty { form });
         }
         let version = self.version.unwrap_or_else(|| frame.version.clone());
         let attribution = self.license.unwrap_or_else(|| frame.attribution.clone());
-        Ok(OntologySource { version, attribution, concepts, ..frame })
+        let source = OntologySource { version, attribution, concepts, ..frame };
+        let stranger = || OntologySource { prefix: String::new(), namespaces: Vec::new(), ..source.clone() };
+        Ok(if elsewhere { stranger() } else { source })
     }
 }
 
@@ -217,6 +224,8 @@ impl Node {
             ("altlabel" | "hiddenlabel" | "hasexactsynonym", Term::Literal(label)) => {
                 self.synonyms.push(tidy(label.value()));
             }
+            // IAO_0000115 is the definition in ontologies of the OBO family.
+            ("definition" | "iao_0000115", Term::Literal(text)) => self.definitions.push(text),
             ("exactmatch", object) => {
                 self.cross_codes.extend(value(&object).and_then(|text| CrossCode::parse(&text)));
             }
@@ -232,6 +241,8 @@ impl Node {
 
     fn into_concept(self, code: String, own: impl Fn(&str) -> String) -> SourceConcept {
         let label = best(&self.preferred).or_else(|| best(&self.labels)).unwrap_or_default();
+        let primary = if self.preferred.is_empty() { &self.labels } else { &self.preferred };
+        let rival_labels = rivals(primary, &label);
         let others = self.preferred.iter().chain(&self.labels).map(|l| tidy(l.value()));
         let mut synonyms: Vec<String> = Vec::new();
         for synonym in self.synonyms.into_iter().chain(others) {
@@ -245,6 +256,8 @@ impl Node {
             parents: self.parents.iter().map(|iri| own(iri)).collect(),
             cross_codes: self.cross_codes.into_iter().collect(),
             synonyms,
+            rival_labels,
+            definition: best(&self.definitions),
             domain: None,
             searchable: self.searchable,
             obsolete: self.obsolete,
@@ -260,6 +273,17 @@ fn best(labels: &[Literal]) -> Option<String> {
         Some(_) => 2,
     };
     labels.iter().min_by_key(rank).map(|label| tidy(label.value())).filter(|label| !label.is_empty())
+}
+
+/// Other labels in the language of the one to show: which of them is the name is left to chance.
+fn rivals(labels: &[Literal], shown: &str) -> Vec<String> {
+    let language = labels.iter().find(|l| tidy(l.value()) == shown).and_then(Literal::language);
+    let mut others: Vec<String> =
+        labels.iter().filter(|l| l.language() == language).map(|l| tidy(l.value())).collect();
+    others.retain(|other| !other.is_empty() && other != shown);
+    others.sort();
+    others.dedup();
+    others
 }
 
 /// The codes in the value of an annotation property; several stand with `;` or `|` between them.
@@ -302,5 +326,7 @@ fn is_foreign(iri: &str) -> bool {
     FOREIGN.iter().any(|namespace| iri.starts_with(namespace))
 }
 
+#[cfg(test)]
+mod generated;
 #[cfg(test)]
 mod tests;

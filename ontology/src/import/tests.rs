@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::{CrossCode, MappingSet, Ontology, OntologySource, Severity, lint};
 
-fn shared(path: &str) -> Option<String> {
+/// A published file, or `None` after it was counted as a skip.
+pub(crate) fn shared(path: &str) -> Option<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
     if file.exists() {
         return Some(fs::read_to_string(file).unwrap());
@@ -56,11 +57,12 @@ fn the_bundled_core_says_what_the_published_facts_say() {
         let fields: Vec<&str> = row.split('\t').collect();
         let concept = ontology.find(fields[0]).and_then(|id| ontology.concept(id)).unwrap();
         assert!(fields[1].is_empty() || *concept.label == *fields[1].trim(), "{row}");
-        let mut parents: Vec<&str> = concept.parents.iter().map(|p| ontology.code(*p)).collect();
-        let mut expected: Vec<&str> = fields[2].split('|').filter(|p| !p.is_empty()).collect();
-        parents.sort_unstable();
-        expected.sort_unstable();
-        assert_eq!(parents, expected, "{row}");
+        let parents: Vec<&str> = concept.parents.iter().map(|p| ontology.code(*p)).collect();
+        let expected: Vec<&str> = fields[2].split('|').filter(|p| !p.is_empty()).collect();
+        assert!(expected.iter().all(|parent| parents.contains(parent)), "{row}");
+        // Concepts that are there twice share their parents.
+        let twice = !ontology.equivalents(ontology.find(fields[0]).unwrap()).is_empty();
+        assert!(twice || parents.len() == expected.len(), "{row}");
         for code in fields[3].split(';').filter(|code| !code.is_empty()) {
             let bearers = ontology.bearers(&CrossCode::parse(code).unwrap());
             assert!(bearers.contains(&ontology.find(fields[0]).unwrap()), "{code} of {row}");

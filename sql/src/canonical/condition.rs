@@ -78,6 +78,9 @@ fn literal(atom: &Atom, sense: Sense, own: Around<'_>) -> BoolTree {
         Atom::DateDiff { from, to, lo, hi } => {
             days::range(own.date(from), own.date(to), *lo, *hi, sense == Sense::Holds)
         }
+        Atom::IsA { column, concept } => {
+            signed(Atom::IsA { column: own.column(column), concept: concept.clone() }, sense)
+        }
         Atom::Exists(exists) => match self::exists(exists, own.own) {
             Some(exists) => signed(Atom::Exists(Box::new(exists)), sense),
             None if sense == Sense::Holds => never(),
@@ -256,8 +259,11 @@ fn merge(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
 fn known_anyway(a: &BoolTree, b: &BoolTree, word: Word) -> Option<BoolTree> {
     let Some(Atom::IsNull { column }) = negative(a) else { return None };
     let compared = match (positive(b), negative(b)) {
-        (Some(Atom::In { column: of, .. } | Atom::Range { column: of, .. }), _)
-        | (_, Some(Atom::In { column: of, .. })) => of == column,
+        (
+            Some(Atom::In { column: of, .. } | Atom::IsA { column: of, .. } | Atom::Range { column: of, .. }),
+            _,
+        )
+        | (_, Some(Atom::In { column: of, .. } | Atom::IsA { column: of, .. })) => of == column,
         (Some(Atom::DateDiff { from, to, .. }), _) => {
             [from, to].into_iter().any(|date| *date == DateOf::Own(column.clone()))
         }

@@ -8,7 +8,7 @@ use datafusion_sql::sqlparser::keywords::ALL_KEYWORDS;
 use crate::calendar::Day;
 use crate::private_query::{
     Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Edge, Endpoint, Exists, JoinKey,
-    JoinTree, Labels, Link, Measure, Number, PrivateQuery, Value,
+    JoinTree, Labels, Link, Measure, Number, PrivateQuery, Recode, Value,
 };
 
 /// The question as one SELECT statement.
@@ -110,6 +110,12 @@ impl Scope<'_> {
                 format!("floor({} / {width}) * {width}", self.number(of))
             }
             Dim::Bin { of, by: Bins::Labels(labels) } => self.labels(&self.number(of), labels),
+            Dim::Label(column) => format!("label({})", self.column(column)),
+            Dim::RollUp { column, to } => {
+                let to: Vec<String> = to.iter().map(|concept| text(&concept.code)).collect();
+                format!("roll_up_to({}, {})", self.column(column), to.join(", "))
+            }
+            Dim::Recode { column, by } => recoded(&self.column(column), by),
         }
     }
 
@@ -169,9 +175,9 @@ impl Scope<'_> {
             BoolTree::Or(parts) => self.joined(parts, " OR "),
             BoolTree::Is(atom) => self.atom(atom, ""),
             BoolTree::Not(inner) => match inner.as_ref() {
-                BoolTree::Is(atom @ (Atom::In { .. } | Atom::IsNull { .. } | Atom::Exists(_))) => {
-                    self.atom(atom, "NOT ")
-                }
+                BoolTree::Is(
+                    atom @ (Atom::In { .. } | Atom::IsNull { .. } | Atom::IsA { .. } | Atom::Exists(_)),
+                ) => self.atom(atom, "NOT "),
                 other => format!("NOT ({})", self.condition(other)),
             },
         }
@@ -206,6 +212,9 @@ impl Scope<'_> {
                 let ends = lo.iter().map(|n| format!("{days} >= {n}"));
                 let ends = ends.chain(hi.iter().map(|n| format!("{days} < {n}")));
                 format!("({})", ends.collect::<Vec<_>>().join(" AND "))
+            }
+            Atom::IsA { column, concept } => {
+                format!("{not}is_a({}, {})", self.column(column), text(&concept.code))
             }
             Atom::Exists(exists) => format!("{not}{}", self.exists(exists)),
         }
@@ -243,9 +252,28 @@ fn days(from: &str, to: &str) -> String {
     format!("date_diff('day', {from}, {to})")
 }
 
+/// A table of values for codes.
+fn recoded(column: &str, Recode { values, rest, null, .. }: &Recode) -> String {
+    let name = |label: &Option<Value>| label.as_ref().map_or_else(|| "NULL".to_owned(), value);
+    let mut sql = "CASE".to_owned();
+    if null != rest {
+        let _ = write!(sql, " WHEN {column} IS NULL THEN {}", name(null));
+    }
+    for (label, codes) in values {
+        let codes: Vec<String> = codes.iter().map(|code| text(code)).collect();
+        let _ = write!(sql, " WHEN {column} IN ({}) THEN {}", codes.join(", "), name(label));
+    }
+    let _ = write!(sql, " ELSE {} END", name(rest));
+    sql
+}
+
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 fn value(value: &Value) -> String {
     match value {
-        Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Text(found) => text(found),
         Value::Integer(n) => n.to_string(),
         // Debug keeps a point or an exponent, so that the text stays a float.
         Value::Float(x) => format!("{:?}", x.get()),

@@ -12,7 +12,7 @@ use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
 use datafusion_functions_window::planner::WindowFunctionPlanner;
 
-use super::label::label;
+use super::concepts;
 use super::{nearest, unknown};
 use crate::refusal::{Code, Refusal};
 
@@ -65,7 +65,7 @@ pub(super) struct Functions {
 }
 
 impl Functions {
-    pub(super) fn standard() -> Self {
+    pub(super) fn standard(ontology: &Arc<Ontology>) -> Self {
         let (mut scalar, mut volatile) = (HashMap::new(), Vec::new());
         for function in datafusion_functions::all_default_functions() {
             if ENVIRONMENT.contains(&function.name()) {
@@ -77,8 +77,9 @@ impl Functions {
                 Volatility::Stable | Volatility::Volatile => volatile.extend(names),
             }
         }
-        let label = Arc::new(label(Ontology::bundled()));
-        scalar.insert(label.name().to_owned(), label);
+        for function in concepts::functions(ontology) {
+            scalar.insert(function.name().to_owned(), Arc::new(function));
+        }
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions();
         let window = datafusion_functions_window::all_default_window_functions();
         Self {
@@ -125,6 +126,38 @@ impl Functions {
 
 fn names<'a>(name: &'a str, aliases: &'a [String]) -> impl Iterator<Item = String> + 'a {
     std::iter::once(name.to_owned()).chain(aliases.iter().cloned())
+}
+
+/// Functions that expressions over a vocabulary may call besides the foldable ones: of text, with results no longer than
+/// what they are given, and of concepts.
+const OF_VOCABULARIES: [&str; 22] = [
+    "character_length",
+    "concat",
+    "concat_ws",
+    "contains",
+    "ends_with",
+    "greatest",
+    "initcap",
+    "is_a",
+    "label",
+    "least",
+    "left",
+    "nvl",
+    "nvl2",
+    "regexp_like",
+    "replace",
+    "reverse",
+    "right",
+    "split_part",
+    "starts_with",
+    "strpos",
+    "substr",
+    "translate",
+];
+
+/// Whether a call of this function may stand in an expression that is computed for every code of a vocabulary.
+pub(crate) fn of_vocabularies(function: &ScalarUDF) -> bool {
+    foldable(function) || OF_VOCABULARIES.contains(&function.name())
 }
 
 /// Whether a call of this function with constants may be computed while lowering.

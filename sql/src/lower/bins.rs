@@ -10,7 +10,7 @@ use datafusion_expr::{Expr, Operator};
 
 use super::columns::{Target, keeps_values, target};
 use super::condition::{Reader, Sense};
-use super::constant::constant;
+use super::constant::{constant, value_of};
 use super::days;
 use crate::bounds::{never_negative, real};
 use crate::private_query::{Atom, Bins, BoolTree, DateOf, Days, Dim, Endpoint, Labels, Number, Real, Value};
@@ -247,20 +247,7 @@ fn labelled(reader: &Reader<'_>, case: &Case) -> Result<Option<Dim>, Refusal> {
 
 /// A public value as a label; `None` when it is none.
 fn label(expr: &Expr) -> Option<Option<Value>> {
-    let value = constant(expr)?;
-    if value.is_null() {
-        return Some(None);
-    }
-    let label = match &value {
-        ScalarValue::Boolean(Some(b)) => Value::Boolean(*b),
-        whole if whole.data_type().is_integer() => match whole.cast_to(&DataType::Int64) {
-            Ok(ScalarValue::Int64(Some(n))) => Value::Integer(n),
-            Ok(_) | Err(_) => return None,
-        },
-        number if number.data_type().is_floating() => Value::Float(Real::new(float(number)?)?),
-        text => Value::Text(text.try_as_str()??.to_owned()),
-    };
-    Some(Some(label))
+    value_of(&constant(expr)?)
 }
 
 /// The edges that parts the values of public bounds, and where the lowest bin begins.
@@ -329,7 +316,7 @@ impl Cut {
                     false
                 }
             }
-            Atom::DateDiff { .. } | Atom::Exists(_) => false,
+            Atom::DateDiff { .. } | Atom::IsA { .. } | Atom::Exists(_) => false,
         }
     }
 
@@ -387,7 +374,7 @@ fn holds(tree: &BoolTree, at: Place<'_>, of: &Number) -> Option<bool> {
                 lies(start, lo.map(day), hi.map(day))
             })
         }
-        BoolTree::Is(Atom::IsNull { .. } | Atom::Exists(_)) => Some(false),
+        BoolTree::Is(Atom::IsNull { .. } | Atom::IsA { .. } | Atom::Exists(_)) => Some(false),
     }
 }
 
@@ -410,7 +397,9 @@ fn null_holds(tree: &BoolTree) -> Option<bool> {
         },
         BoolTree::Not(part) => null_holds(part).map(|truth| !truth),
         BoolTree::Is(Atom::IsNull { .. }) => Some(true),
-        BoolTree::Is(Atom::In { .. } | Atom::Range { .. } | Atom::DateDiff { .. } | Atom::Exists(_)) => None,
+        BoolTree::Is(
+            Atom::In { .. } | Atom::Range { .. } | Atom::DateDiff { .. } | Atom::IsA { .. } | Atom::Exists(_),
+        ) => None,
     }
 }
 

@@ -6,6 +6,7 @@ use datafusion_common::arrow::datatypes::DataType;
 use datafusion_expr::{Expr, Operator};
 
 use super::columns::{Target, keeps_values, target};
+use super::concepts;
 use super::condition::{Reader, Sense};
 use super::days::{self, Compared};
 use super::refuse::not_a_condition;
@@ -85,7 +86,7 @@ pub(super) fn compare(
             if value.is_null() {
                 return Ok(BoolTree::Or(Vec::new()));
             }
-            let value = fitting(side, cast.as_ref(), sign, value)?.ok_or_else(|| other_type(side))?;
+            let value = fitting(reader, side, cast.as_ref(), sign, value)?.ok_or_else(|| other_type(side))?;
             column_with(side, comparison, column, sign, value)
         }
         Some(Target::Part { part: DatePart::Year, column }) => year_with(reader, column, sign, value, whole),
@@ -127,7 +128,7 @@ pub(super) fn compare_list(
         if matches!(comparison(side)?, Comparison::Values | Comparison::Bounded(_)) {
             let mut fits = Vec::with_capacity(values.len());
             for value in values {
-                match fitting(side, cast.as_ref(), sign, value)? {
+                match fitting(reader, side, cast.as_ref(), sign, value)? {
                     Some(Point::Value(value)) => fits.push(value),
                     Some(Point::None) => {}
                     Some(Point::Between(_)) | None => return Err(other_type(side)),
@@ -174,8 +175,16 @@ enum Point {
     None,
 }
 
+/// A text as a point among the values of a column: in a column of concepts it is a term.
+fn text(reader: &Reader<'_>, side: Side<'_>, text: &str) -> Result<Point, Refusal> {
+    let text =
+        if side.column.roots.is_empty() { text.to_owned() } else { concepts::term(reader, side, text)? };
+    Ok(Point::Value(Value::Text(text)))
+}
+
 /// The value in the column's type. `None` when a cast of the column does not keep its values, or the types do not fit.
 fn fitting(
+    reader: &Reader<'_>,
     side: Side<'_>,
     cast: Option<&DataType>,
     sign: Sign,
@@ -194,7 +203,7 @@ fn fitting(
     }
     Ok(match side.column.ty {
         ColumnType::Text => {
-            value.try_as_str().flatten().map(|text| Point::Value(Value::Text(text.to_owned())))
+            value.try_as_str().flatten().map(|value| text(reader, side, value)).transpose()?
         }
         ColumnType::Boolean => match value {
             ScalarValue::Boolean(Some(b)) => Some(Point::Value(Value::Boolean(*b))),

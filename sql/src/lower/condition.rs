@@ -8,11 +8,14 @@ use datafusion_expr::logical_plan::Subquery;
 use datafusion_expr::{Expr, Operator};
 
 use super::compare::{self, Sign};
+use super::concepts;
 use super::constant::{constant, is_computable};
 use super::days;
 use super::refuse::not_a_condition;
 use super::rows::{Outer, Rows};
 use super::scope::{Operand, Scope, operand};
+use super::vocabulary;
+use crate::catalogue::IS_A;
 use crate::private_query::{Atom, BoolTree, ColumnRef, Days, JoinTree, TableRef, Value};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Side, Tables};
@@ -78,8 +81,18 @@ fn never() -> BoolTree {
 }
 
 impl Reader<'_> {
-    /// The closed form of a condition whose columns are substituted.
+    /// The closed form of a condition whose columns are substituted. What is no comparison may still be computed for
+    /// every code of a column's vocabulary.
     pub(super) fn condition(&self, expr: &Expr, sense: Sense) -> Result<BoolTree, Refusal> {
+        match self.comparison(expr, sense) {
+            Err(refusal) if matches!(refusal.code, Code::ExpressionNotAllowed | Code::FunctionNotAllowed) => {
+                vocabulary::condition(self, expr, sense)?.ok_or(refusal)
+            }
+            compared => compared,
+        }
+    }
+
+    fn comparison(&self, expr: &Expr, sense: Sense) -> Result<BoolTree, Refusal> {
         if let Some(value) = constant(expr) {
             return self.truth(&value, expr, sense);
         }
@@ -102,6 +115,9 @@ impl Reader<'_> {
                 self.in_subquery(&within.expr, &within.subquery, sense.negated_if(within.negated))
             }
             Expr::Exists(exists) => self.exists(&exists.subquery, sense.negated_if(exists.negated)),
+            Expr::ScalarFunction(call) if call.func.name() == IS_A => {
+                Ok(sense.of(BoolTree::Is(concepts::is_a(self, call)?)))
+            }
             Expr::ScalarVariable(..)
             | Expr::Literal(..)
             | Expr::Like(_)

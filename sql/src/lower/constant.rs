@@ -3,12 +3,14 @@
 //! Only cheap, deterministic expressions are computed; a function that could make a value of 2 GiB is not.
 
 use datafusion_common::ScalarValue;
+use datafusion_common::arrow::datatypes::DataType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{Expr, Operator};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::catalogue::foldable;
+use crate::private_query::{Real, Value};
 
 /// The value of an expression without columns, if it has one.
 pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
@@ -22,6 +24,26 @@ pub(super) fn constant(expr: &Expr) -> Option<ScalarValue> {
         Ok(Expr::Literal(value, _)) => Some(value),
         Ok(_) | Err(_) => None,
     }
+}
+
+/// A value as questions carry it, `Some(None)` for NULL; `None` for types that they do not.
+pub(super) fn value_of(value: &ScalarValue) -> Option<Option<Value>> {
+    if value.is_null() {
+        return Some(None);
+    }
+    let found = match value {
+        ScalarValue::Boolean(Some(b)) => Value::Boolean(*b),
+        whole if whole.data_type().is_integer() => match whole.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(Some(n))) => Value::Integer(n),
+            Ok(_) | Err(_) => return None,
+        },
+        number if number.data_type().is_floating() => match number.cast_to(&DataType::Float64) {
+            Ok(ScalarValue::Float64(Some(x))) => Value::Float(Real::new(x)?),
+            Ok(_) | Err(_) => return None,
+        },
+        text => Value::Text(text.try_as_str()??.to_owned()),
+    };
+    Some(Some(found))
 }
 
 /// Whether an expression consists of values and harmless operations alone.
@@ -78,7 +100,7 @@ fn is_harmless(node: &Expr) -> bool {
 }
 
 /// Arithmetic, comparison and logic; no regular expressions.
-fn is_cheap(op: Operator) -> bool {
+pub(super) fn is_cheap(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

@@ -5,9 +5,11 @@ use datafusion_expr::Expr;
 
 use super::bins;
 use super::columns::{Target, keeps_values, target};
+use super::concepts;
 use super::condition::Reader;
 use super::constant::constant;
 use super::refuse::not_a_group;
+use super::vocabulary;
 use crate::private_query::{BoolTree, ColumnRef, DatePart, Dim, Measure};
 use crate::refusal::Refusal;
 
@@ -81,6 +83,9 @@ impl Question {
 
 /// The dimension that an expression is.
 pub(super) fn dim(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Dim>, Refusal> {
+    if let Some(dim) = concepts::dim(reader, expr)? {
+        return Ok(Some(dim));
+    }
     match target(expr) {
         Some(Target::Column { column, cast }) => {
             let side = reader.side(&column)?;
@@ -88,6 +93,9 @@ pub(super) fn dim(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Dim>, Refus
         }
         Some(Target::Part { part, column }) => Ok(Some(Dim::DatePart { part, column })),
         Some(Target::Truncated { .. }) => Ok(None),
-        None => bins::bins(reader, expr),
+        None => match bins::bins(reader, expr)? {
+            None => vocabulary::recode(reader, expr),
+            found => Ok(found),
+        },
     }
 }

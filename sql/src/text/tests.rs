@@ -98,8 +98,12 @@ fn statements_other_than_queries_are_refused_and_bad_sql_names_its_position() {
     }
     let refusal = read("SELECT a b c FROM t").unwrap_err();
     assert!(refusal.reason.contains("Line: 1, Column: 12"), "{refusal}");
-    let explain = read("EXPLAIN SELECT 1").unwrap_err();
-    assert!(explain.rewrite.contains("caim check"), "{explain}");
+    let statistics = read("EXPLAIN ANALYZE SELECT 1").unwrap_err();
+    assert!(statistics.rewrite.contains("caim check"), "{statistics}");
+    assert!(matches!(read("explain SELECT 1"), Ok(Statement::Explain(_))));
+    assert_eq!(code("EXPLAIN"), Some(Code::Statement));
+    assert_eq!(code("EXPLAIN EXPLAIN SELECT 1"), Some(Code::Statement));
+    assert_eq!(code("EXPLAIN DELETE FROM t"), Some(Code::Statement));
 }
 
 #[test]

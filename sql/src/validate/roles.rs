@@ -1,9 +1,9 @@
 //! What each role allows a column to be: compared, grouped, counted, summed; and the public grids of values.
 
-use caim_ontology::{Bounds, ColumnType, Grid, Role};
+use caim_ontology::{Bounds, ColumnType, Grid, Models, Role};
 
 use super::tree::{Side, Tables};
-use super::{MAX_TEXT_BYTES, MAX_VALUES, bins};
+use super::{MAX_CODES, MAX_TEXT_BYTES, MAX_VALUES, bins, concepts};
 use crate::calendar::Day;
 use crate::private_query::{Aggregate, DatePart, Dim, Endpoint, Value};
 use crate::refusal::{Code, Refusal};
@@ -55,8 +55,9 @@ pub(super) fn in_values(side: Side<'_>, values: &[Value]) -> Result<(), Refusal>
     if values.is_empty() {
         return Err(Refusal::new(Code::Malformed, "a list of no values"));
     }
-    if values.len() > MAX_VALUES {
-        return Err(super::too_many("values in one list", values.len(), MAX_VALUES));
+    let most = if side.column.roots.is_empty() { MAX_VALUES } else { MAX_CODES };
+    if values.len() > most {
+        return Err(super::too_many("values in one list", values.len(), most));
     }
     values.iter().try_for_each(|value| check_value(side, value))
 }
@@ -64,9 +65,7 @@ pub(super) fn in_values(side: Side<'_>, values: &[Value]) -> Result<(), Refusal>
 pub(super) fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> {
     let fits = match (value, side.column.ty) {
         (Value::Text(text), ColumnType::Text) => {
-            if text.len() > MAX_TEXT_BYTES {
-                return Err(super::too_many("bytes in one value", text.len(), MAX_TEXT_BYTES));
-            }
+            check_text(text)?;
             true
         }
         (Value::Integer(_), ColumnType::Integer)
@@ -88,6 +87,14 @@ pub(super) fn check_value(side: Side<'_>, value: &Value) -> Result<(), Refusal> 
     } else {
         Err(Refusal::new(Code::Malformed, format!("a value of {} has another type", full_name(side))))
     }
+}
+
+/// A text of a question is bounded.
+pub(super) fn check_text(text: &str) -> Result<(), Refusal> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(super::too_many("bytes in one value", text.len(), MAX_TEXT_BYTES));
+    }
+    Ok(())
 }
 
 pub(super) fn is_null(side: Side<'_>) -> Result<(), Refusal> {
@@ -180,9 +187,12 @@ pub(crate) fn off_grid_number(side: Side<'_>, value: f64, bounds: Bounds) -> Res
         .with_rewrite(format!("use {column} >= {before} or {column} < {after}")))
 }
 
-pub(super) fn dim(dim: &Dim, tables: &Tables<'_>) -> Result<(), Refusal> {
+pub(super) fn dim(dim: &Dim, tables: &Tables<'_>, models: &Models) -> Result<(), Refusal> {
     match dim {
         Dim::Bin { of, by } => bins::bins(of, by, tables),
+        Dim::Label(column) => concepts::label(tables.named(column)?, models),
+        Dim::RollUp { column, to } => concepts::roll_up(tables.named(column)?, to, models),
+        Dim::Recode { column, by } => concepts::recode(tables.named(column)?, by, models),
         Dim::Column(column) => {
             let side = tables.named(column)?;
             match &side.column.role {

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use caim_engine::{Answer, Asker, Hub, LocalChannel, NodeChannel, NodeId, Nodes};
-use caim_ontology::Models;
 use caim_sql::Refusal;
 use caim_sql::lower::Settings;
 
 use super::Whom;
 use crate::config::{NodeConfig, Overrides};
-use crate::service;
+use crate::{service, vocabulary};
 
 /// Who asks when the operator gives no name.
 const OPERATOR: &str = "operator";
@@ -43,7 +42,7 @@ impl Nodes for Only {
 impl Local {
     pub(super) fn open(dir: &Path, whom: &Whom) -> Result<Self> {
         let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-        let models = Arc::new(Models::bundled()?);
+        let models = Arc::new(vocabulary::models(dir)?);
         let channel = LocalChannel::new(service::open_node(dir, &config)?, Arc::clone(&models))?;
         let name = |given: &Option<String>| given.clone().unwrap_or_else(|| OPERATOR.to_owned());
         let asker = Asker { user: name(&whom.user), project: name(&whom.project), purpose: String::new() };

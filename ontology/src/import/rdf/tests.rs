@@ -1,9 +1,7 @@
 //! OWL and SKOS as they come: restrictions, typed literals, stray spaces, several languages.
 
-use std::fmt::Write as _;
-
 use super::*;
-use crate::{ConceptId, Ontology, Severity, lint};
+use crate::{ConceptId, Ontology, Rule, Severity, lint};
 
 const HEAD: &str = r#"<?xml version="1.0"?>
 <!DOCTYPE rdf:RDF [ <!ENTITY xsd "http://www.w3.org/2001/XMLSchema#" > ]>
@@ -100,21 +98,39 @@ fn owl_in_the_form_of_eucaim_is_read() {
 
 #[test]
 fn an_owl_file_of_5000_classes_is_read_whole() {
-    let mut text = HEAD.to_owned();
-    for n in 0..5000 {
-        let _ = write!(text, "<owl:Class rdf:about=\"#X{n}\"><rdfs:label>class {n}</rdfs:label>");
-        if n > 0 {
-            let _ = write!(text, "<rdfs:subClassOf rdf:resource=\"#X{}\"/>", (n - 1) / 3);
-        }
-        let _ = write!(text, "<ann:SNOMEDCT>{n}</ann:SNOMEDCT></owl:Class>");
-    }
-    text.push_str("</rdf:RDF>");
-    let source = owl(&text).unwrap();
+    let source = owl(&generated::owl(5000)).unwrap();
+    let count = |has: fn(&SourceConcept) -> bool| source.concepts.iter().filter(|c| has(c)).count();
+    assert_eq!((source.concepts.len(), source.version.as_str()), (5000, "9.9"));
+    assert_eq!(count(|c| c.label.starts_with("Finding number ") && c.rival_labels.is_empty()), 5000);
+    assert_eq!(count(|c| c.cross_codes.len() == 3 && c.synonyms.len() == 2 && c.definition.is_some()), 5000);
+    assert_eq!((count(|c| c.searchable), count(|c| c.obsolete)), (5000, 50));
+    let edges: usize = source.concepts.iter().map(|c| c.parents.len()).sum();
+    let second = (1..5000usize).filter(|n| n.is_multiple_of(7) && (n - 1) / 3 != (n - 1) / 3 / 2).count();
+    assert_eq!(edges, 4999 + second);
     assert!(lint(&source, &[]).iter().all(|f| f.severity != Severity::Error));
-    let ontology = Ontology::build(source).unwrap();
+    let ontology = Ontology::build(source.clone()).unwrap();
     let root: Vec<ConceptId> = ontology.roots().collect();
     assert_eq!((ontology.len(), root.len(), ontology.descendants(root[0]).len()), (5000, 1, 5000));
-    assert_eq!(ontology.label(ontology.resolve("SCT:4999", &[]).unwrap()), "class 4999");
+    let last = ontology.resolve("SCT:900004999", &[]).unwrap();
+    assert_eq!((ontology.label(last), ontology.code(last)), ("Finding number 4999", &*generated::code(4999)));
+    let own_form = OntologySource::parse(&source.to_text("imported")).unwrap();
+    assert_eq!(own_form, source);
+}
+
+#[test]
+fn classes_outside_the_namespaces_of_the_frame_are_not_taken_for_its_own() {
+    let foreign =
+        generated::owl(50).replace("https://cancerimage.eu/ontology/EUCAIM", "https://example.org/site");
+    let source = owl(&foreign).unwrap();
+    assert_eq!((source.prefix.as_str(), source.concepts.len()), ("", 50));
+    assert_eq!(owl(&generated::owl(50)).unwrap().prefix, "EUCAIM");
+}
+
+#[test]
+fn two_names_of_one_class_in_one_language_are_noted() {
+    let twice = generated::owl(5).replace("<rdfs:label xml:lang=\"fr\">", "<rdfs:label xml:lang=\"en\">");
+    let findings = lint(&owl(&twice).unwrap(), &[]);
+    assert_eq!(findings.iter().filter(|f| f.rule == Rule::RivalLabels).count(), 5);
 }
 
 #[test]

@@ -41,7 +41,10 @@ fn holds(sql: &str) {
             }
         }
         Err(refusal) => {
-            assert!(matches!(refusal.code.family(), Family::Privacy | Family::Sql), "{sql}\n{refusal}");
+            assert!(
+                matches!(refusal.code.family(), Family::Privacy | Family::Sql | Family::Ontology),
+                "{sql}\n{refusal}"
+            );
             assert!(refusal.to_string().len() <= 2048, "{sql}\n{refusal}");
         }
     }

@@ -1,0 +1,251 @@
+//! Expressions over a vocabulary: computed once for every code that a column can hold, never over data.
+//!
+//! A condition becomes the set of codes for which it holds, a group a table of values. So no expression can fail, or take
+//! its time, on a patient's value. An expression that fails on a code is NULL there.
+
+mod evaluate;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion_common::arrow::array::{ArrayRef, StringArray};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{DataFusionError, ScalarValue};
+use datafusion_expr::Expr;
+use datafusion_expr::expr::ScalarFunction;
+
+use super::concepts;
+use super::condition::{Reader, Sense};
+use super::constant::{is_cheap, value_of};
+use super::scope::{Operand, operand};
+use crate::catalogue::{IS_A, ROLL_UP, ROLL_UP_TO, of_vocabularies};
+use crate::concepts::Vocabulary;
+use crate::plan::refused;
+use crate::private_query::{Atom, BoolTree, ColumnRef, Dim, Recode, Value};
+use crate::refusal::{Code, Refusal};
+use crate::validate::{MAX_CODES, MAX_TEXT_BYTES, full_name};
+
+/// An expression over one column of concepts.
+struct OverCodes {
+    column: ColumnRef,
+    name: String,
+    vocabulary: Vocabulary,
+    expr: Expr,
+}
+
+/// The codes for which a condition holds (or fails); `None` when it is not one over a vocabulary.
+pub(super) fn condition(reader: &Reader<'_>, expr: &Expr, sense: Sense) -> Result<Option<BoolTree>, Refusal> {
+    let Some(over) = OverCodes::of(reader, expr)? else { return Ok(None) };
+    let wanted = ScalarValue::Boolean(Some(sense == Sense::Holds));
+    let (mut codes, mut unknown) = (Vec::new(), false);
+    for (code, value) in over.values()? {
+        if !matches!(value, ScalarValue::Boolean(_) | ScalarValue::Null) {
+            return Ok(None);
+        }
+        match code {
+            Some(code) if value == wanted => codes.push(Value::Text(code)),
+            None if value == wanted => unknown = true,
+            Some(_) | None => {}
+        }
+    }
+    let mut holds = Vec::new();
+    if !codes.is_empty() {
+        holds.push(BoolTree::Is(Atom::In { column: over.column.clone(), values: codes }));
+    }
+    if unknown {
+        holds.push(BoolTree::Is(Atom::IsNull { column: over.column }));
+    }
+    Ok(Some(BoolTree::Or(holds)))
+}
+
+/// The table of values that a group is; `None` when it is no expression over a vocabulary.
+pub(super) fn recode(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Dim>, Refusal> {
+    let Some(over) = OverCodes::of(reader, expr)? else { return Ok(None) };
+    let mut values: BTreeMap<Option<Value>, Vec<String>> = BTreeMap::new();
+    let mut null = None;
+    for (code, value) in over.values()? {
+        let value = over.label(&value)?;
+        match code {
+            Some(code) => values.entry(value).or_default().push(code),
+            None => null = value,
+        }
+    }
+    // The value that most codes get needs no list; of several such values the first.
+    let most = values.iter().max_by_key(|(value, codes)| (codes.len(), std::cmp::Reverse((*value).clone())));
+    let rest = most.and_then(|(value, _)| value.clone());
+    values.remove(&rest);
+    if values.is_empty() && null == rest {
+        let reason = format!("an expression over {} has one value for all codes", over.name);
+        return Err(Refusal::new(Code::ExpressionNotAllowed, reason).with_rewrite("leave the group out"));
+    }
+    let values = values.into_iter().map(|(value, mut codes)| {
+        codes.sort();
+        (value, codes)
+    });
+    let by = Recode { vocabulary: over.vocabulary.fingerprint(), values: values.collect(), rest, null };
+    Ok(Some(Dim::Recode { column: over.column, by }))
+}
+
+impl OverCodes {
+    /// The expression, if it is one: of one column of concepts, values, and functions that may be computed.
+    fn of(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Self>, Refusal> {
+        let Some(column) = only_column(expr) else { return Ok(None) };
+        let side = reader.side(&column)?;
+        if side.column.roots.is_empty() {
+            return Ok(None);
+        }
+        let vocabulary = concepts::vocabulary(reader, side)?;
+        let name = full_name(side);
+        let expr = with_terms_resolved(expr, &vocabulary)?;
+        Ok(Some(Self { column, name, vocabulary, expr }))
+    }
+
+    /// What the expression is for every code of the vocabulary, and at last for none.
+    fn values(&self) -> Result<Vec<(Option<String>, ScalarValue)>, Refusal> {
+        let ontology = self.vocabulary.ontology();
+        let all = self.vocabulary.concepts();
+        if all.len() > MAX_CODES {
+            let reason =
+                format!("{} has {} codes; expressions are computed over {MAX_CODES}", self.name, all.len());
+            return Err(Refusal::new(Code::TooComplex, reason).with_rewrite("use is_a, label or roll_up"));
+        }
+        let codes: Vec<Option<String>> =
+            all.into_iter().map(|id| Some(ontology.curie(id))).chain([None]).collect();
+        let array: ArrayRef = Arc::new(codes.iter().map(Option::as_deref).collect::<StringArray>());
+        let values = evaluate::evaluate(&self.expr, &array).map_err(|e| refused(&e))?;
+        let value = |(row, code)| Ok((code, ScalarValue::try_from_array(&values, row)?));
+        let values: Result<Vec<_>, DataFusionError> = codes.into_iter().enumerate().map(value).collect();
+        values.map_err(|e| refused(&e))
+    }
+
+    /// A value as cells can have it.
+    fn label(&self, value: &ScalarValue) -> Result<Option<Value>, Refusal> {
+        let label = value_of(value).ok_or_else(|| {
+            let reason = format!("an expression over {} is neither text, number nor truth", self.name);
+            Refusal::new(Code::ExpressionNotAllowed, reason)
+        })?;
+        match &label {
+            Some(Value::Text(text)) if text.len() > MAX_TEXT_BYTES => {
+                let reason = format!(
+                    "an expression over {} has values of more than {MAX_TEXT_BYTES} bytes",
+                    self.name
+                );
+                Err(Refusal::new(Code::TooComplex, reason))
+            }
+            _ => Ok(label),
+        }
+    }
+}
+
+/// The one column of an expression that is otherwise computable.
+fn only_column(expr: &Expr) -> Option<ColumnRef> {
+    let (mut column, mut computable) = (None, true);
+    let walk = expr.apply(|node| {
+        match operand(node) {
+            Some(Operand::Own(found)) => computable &= *column.get_or_insert_with(|| found.clone()) == found,
+            Some(Operand::Outer(_)) => computable = false,
+            None => computable &= may_be_computed(node),
+        }
+        Ok(if computable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    column.filter(|_| walk.is_ok() && computable)
+}
+
+fn may_be_computed(node: &Expr) -> bool {
+    match node {
+        Expr::Alias(_)
+        | Expr::Literal(..)
+        | Expr::Not(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Negative(_)
+        | Expr::Between(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_)
+        | Expr::InList(_)
+        | Expr::Like(_) => true,
+        Expr::BinaryExpr(binary) => is_cheap(binary.op),
+        Expr::ScalarFunction(call) => of_vocabularies(&call.func),
+        Expr::Column(_)
+        | Expr::SimilarTo(_)
+        | Expr::ScalarVariable(..)
+        | Expr::AggregateFunction(_)
+        | Expr::WindowFunction(_)
+        | Expr::Exists(_)
+        | Expr::InSubquery(_)
+        | Expr::SetComparison(_)
+        | Expr::ScalarSubquery(_)
+        | Expr::GroupingSet(_)
+        | Expr::Placeholder(_)
+        | Expr::OuterReferenceColumn(..)
+        | Expr::Unnest(_)
+        | Expr::HigherOrderFunction(_)
+        | Expr::Lambda(_)
+        | Expr::LambdaVariable(_) => false,
+        #[expect(deprecated, reason = "the variant still exists and is refused")]
+        Expr::Wildcard { .. } => false,
+    }
+}
+
+/// The same expression with the terms of `is_a(column, term)` and its kin, and those that the column itself is compared
+/// with, in the spelling of the vocabulary.
+fn with_terms_resolved(expr: &Expr, vocabulary: &Vocabulary) -> Result<Expr, Refusal> {
+    let resolved = |term: Expr| match &term {
+        Expr::Literal(value, _) => match value.try_as_str().flatten() {
+            Some(text) => {
+                let concept = vocabulary.resolve(text)?;
+                let code = vocabulary.ontology().curie(concept);
+                Ok(Expr::Literal(ScalarValue::Utf8(Some(code)), None))
+            }
+            None => Ok(term),
+        },
+        _ => Ok::<_, Refusal>(term),
+    };
+    let rewritten = |node: Expr| match node {
+        Expr::ScalarFunction(ScalarFunction { func, args })
+            if [IS_A, ROLL_UP, ROLL_UP_TO].contains(&func.name())
+                && args.first().is_some_and(|first| operand(first).is_some()) =>
+        {
+            let (first, terms) = args.split_at(1);
+            let terms = terms.iter().cloned().map(resolved).collect::<Result<Vec<_>, _>>()?;
+            let args = first.iter().cloned().chain(terms).collect();
+            Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args })))
+        }
+        Expr::BinaryExpr(mut binary) if is_equality(binary.op) => {
+            match (operand(&binary.left).is_some(), operand(&binary.right).is_some()) {
+                (true, false) => *binary.right = resolved(*binary.right)?,
+                (false, true) => *binary.left = resolved(*binary.left)?,
+                (true, true) | (false, false) => {}
+            }
+            Ok(Transformed::yes(Expr::BinaryExpr(binary)))
+        }
+        Expr::InList(mut list) if operand(&list.expr).is_some() => {
+            list.list = list.list.into_iter().map(resolved).collect::<Result<_, _>>()?;
+            Ok(Transformed::yes(Expr::InList(list)))
+        }
+        Expr::Case(mut case) if case.expr.as_ref().is_some_and(|of| operand(of).is_some()) => {
+            for (when, _) in &mut case.when_then_expr {
+                **when = resolved(when.as_ref().clone())?;
+            }
+            Ok(Transformed::yes(Expr::Case(case)))
+        }
+        other => Ok::<_, Refusal>(Transformed::no(other)),
+    };
+    let resolved = expr
+        .clone()
+        .transform_up(|node| rewritten(node).map_err(|refusal| DataFusionError::External(Box::new(refusal))));
+    resolved.map(|t| t.data).map_err(|e| refused(&e))
+}
+
+/// Equality of whole codes; a code has no order.
+fn is_equality(op: datafusion_expr::Operator) -> bool {
+    use datafusion_expr::Operator;
+    matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
+}
