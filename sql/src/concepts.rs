@@ -64,6 +64,14 @@ impl Vocabulary {
         Err(Refusal::new(Code::OutsideVocabulary, reason))
     }
 
+    /// The code, as the column holds it, of a term.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::resolve`].
+    pub fn code(&self, term: &str) -> Result<String, Refusal> {
+        Ok(self.ontology.curie(self.resolve(term)?))
+    }
+
     /// The concept that an asker means.
     ///
     /// # Errors
@@ -151,6 +159,9 @@ impl Vocabulary {
         let mut row: Vec<ConceptId> = self.roots.iter().map(|id| self.standing(*id)).collect();
         for step in 0..=level {
             row.retain(|id| !steps.contains_key(id));
+            if row.is_empty() {
+                break;
+            }
             steps.extend(row.iter().map(|id| (*id, step)));
             row = row.iter().flat_map(|id| self.ontology.children(*id)).map(|id| self.standing(id)).collect();
         }
@@ -246,7 +257,7 @@ mod tests {
     #[test]
     fn levels_come_with_the_most_specific_first_and_every_code_finds_one() {
         let modalities = vocabulary("image_series", "series_modality");
-        for level in 0..3 {
+        for level in [0, 1, 2, usize::MAX] {
             let to = modalities.at_level(level);
             let rolled = modalities.rolled_up(&to);
             assert_eq!(rolled.len(), modalities.stored().len(), "level {level}");

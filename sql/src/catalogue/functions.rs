@@ -128,12 +128,11 @@ fn names<'a>(name: &'a str, aliases: &'a [String]) -> impl Iterator<Item = Strin
     std::iter::once(name.to_owned()).chain(aliases.iter().cloned())
 }
 
-/// Functions that expressions over a vocabulary may call besides the foldable ones: of text, with results no longer than
-/// what they are given, and of concepts.
-const OF_VOCABULARIES: [&str; 22] = [
+/// Functions that expressions over a vocabulary may call besides the foldable ones: of concepts, and of text with results
+/// about as long as what they are given together (`replace` only where the new text is no longer than the old).
+const OF_VOCABULARIES: [&str; 21] = [
     "character_length",
     "concat",
-    "concat_ws",
     "contains",
     "ends_with",
     "greatest",

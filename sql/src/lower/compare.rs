@@ -12,6 +12,7 @@ use super::days::{self, Compared};
 use super::refuse::not_a_condition;
 use super::scope::own_column;
 use crate::calendar::Day;
+use crate::concepts::Vocabulary;
 use crate::private_query::{Atom, BoolTree, ColumnRef, DatePart, Endpoint, Real, Value};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Comparison, Side, comparison, full_name, off_grid_number};
@@ -86,7 +87,9 @@ pub(super) fn compare(
             if value.is_null() {
                 return Ok(BoolTree::Or(Vec::new()));
             }
-            let value = fitting(reader, side, cast.as_ref(), sign, value)?.ok_or_else(|| other_type(side))?;
+            let vocabulary = concepts::terms(reader, side)?;
+            let value = fitting(side, vocabulary.as_ref(), cast.as_ref(), sign, value)?;
+            let value = value.ok_or_else(|| other_type(side))?;
             column_with(side, comparison, column, sign, value)
         }
         Some(Target::Part { part: DatePart::Year, column }) => year_with(reader, column, sign, value, whole),
@@ -126,9 +129,10 @@ pub(super) fn compare_list(
     if let Some(Target::Column { column, cast }) = target(of) {
         let side = reader.side(&column)?;
         if matches!(comparison(side)?, Comparison::Values | Comparison::Bounded(_)) {
+            let vocabulary = concepts::terms(reader, side)?;
             let mut fits = Vec::with_capacity(values.len());
             for value in values {
-                match fitting(reader, side, cast.as_ref(), sign, value)? {
+                match fitting(side, vocabulary.as_ref(), cast.as_ref(), sign, value)? {
                     Some(Point::Value(value)) => fits.push(value),
                     Some(Point::None) => {}
                     Some(Point::Between(_)) | None => return Err(other_type(side)),
@@ -175,17 +179,10 @@ enum Point {
     None,
 }
 
-/// A text as a point among the values of a column: in a column of concepts it is a term.
-fn text(reader: &Reader<'_>, side: Side<'_>, text: &str) -> Result<Point, Refusal> {
-    let text =
-        if side.column.roots.is_empty() { text.to_owned() } else { concepts::term(reader, side, text)? };
-    Ok(Point::Value(Value::Text(text)))
-}
-
-/// The value in the column's type. `None` when a cast of the column does not keep its values, or the types do not fit.
+/// The value in the column's type; in a column with a vocabulary a text is a term of it. `None` when a cast of the column does not keep its values, or the types do not fit.
 fn fitting(
-    reader: &Reader<'_>,
     side: Side<'_>,
+    vocabulary: Option<&Vocabulary>,
     cast: Option<&DataType>,
     sign: Sign,
     value: &ScalarValue,
@@ -202,9 +199,11 @@ fn fitting(
         return Ok(None);
     }
     Ok(match side.column.ty {
-        ColumnType::Text => {
-            value.try_as_str().flatten().map(|value| text(reader, side, value)).transpose()?
-        }
+        ColumnType::Text => match (value.try_as_str().flatten(), vocabulary) {
+            (Some(term), Some(vocabulary)) => Some(Point::Value(Value::Text(vocabulary.code(term)?))),
+            (Some(text), None) => Some(Point::Value(Value::Text(text.to_owned()))),
+            (None, _) => None,
+        },
         ColumnType::Boolean => match value {
             ScalarValue::Boolean(Some(b)) => Some(Point::Value(Value::Boolean(*b))),
             _ => None,

@@ -20,10 +20,9 @@ pub(super) fn vocabulary(reader: &Reader<'_>, side: Side<'_>) -> Result<Vocabula
     Vocabulary::of(side.column, &full_name(side), reader.models)
 }
 
-/// The code, as the column holds it, of a term that the column is compared with.
-pub(super) fn term(reader: &Reader<'_>, side: Side<'_>, text: &str) -> Result<String, Refusal> {
-    let vocabulary = vocabulary(reader, side)?;
-    Ok(vocabulary.ontology().curie(vocabulary.resolve(text)?))
+/// The vocabulary whose terms a column is compared with; `None` for a column without concepts.
+pub(super) fn terms(reader: &Reader<'_>, side: Side<'_>) -> Result<Option<Vocabulary>, Refusal> {
+    if side.column.roots.is_empty() { Ok(None) } else { vocabulary(reader, side).map(Some) }
 }
 
 /// `is_a(column, code)`.

@@ -56,7 +56,8 @@ pub(super) fn is_computable(expr: &Expr) -> bool {
     walk.is_ok() && computable
 }
 
-fn is_harmless(node: &Expr) -> bool {
+/// Whether a node is a value or a cheap, deterministic operation.
+pub(super) fn is_harmless(node: &Expr) -> bool {
     match node {
         Expr::Alias(_)
         | Expr::Literal(..)
@@ -100,7 +101,7 @@ fn is_harmless(node: &Expr) -> bool {
 }
 
 /// Arithmetic, comparison and logic; no regular expressions.
-pub(super) fn is_cheap(op: Operator) -> bool {
+fn is_cheap(op: Operator) -> bool {
     matches!(
         op,
         Operator::Eq

@@ -16,7 +16,7 @@ use datafusion_expr::expr::ScalarFunction;
 
 use super::concepts;
 use super::condition::{Reader, Sense};
-use super::constant::{is_cheap, value_of};
+use super::constant::{is_harmless, value_of};
 use super::scope::{Operand, operand};
 use crate::catalogue::{IS_A, ROLL_UP, ROLL_UP_TO, of_vocabularies};
 use crate::concepts::Vocabulary;
@@ -151,47 +151,26 @@ fn only_column(expr: &Expr) -> Option<ColumnRef> {
     column.filter(|_| walk.is_ok() && computable)
 }
 
+/// What may be computed without columns, and functions of text; nothing that makes large values of small ones.
 fn may_be_computed(node: &Expr) -> bool {
     match node {
-        Expr::Alias(_)
-        | Expr::Literal(..)
-        | Expr::Not(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsFalse(_)
-        | Expr::IsUnknown(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsNotFalse(_)
-        | Expr::IsNotUnknown(_)
-        | Expr::Negative(_)
-        | Expr::Between(_)
-        | Expr::Case(_)
-        | Expr::Cast(_)
-        | Expr::TryCast(_)
-        | Expr::InList(_)
-        | Expr::Like(_) => true,
-        Expr::BinaryExpr(binary) => is_cheap(binary.op),
-        Expr::ScalarFunction(call) => of_vocabularies(&call.func),
-        Expr::Column(_)
-        | Expr::SimilarTo(_)
-        | Expr::ScalarVariable(..)
-        | Expr::AggregateFunction(_)
-        | Expr::WindowFunction(_)
-        | Expr::Exists(_)
-        | Expr::InSubquery(_)
-        | Expr::SetComparison(_)
-        | Expr::ScalarSubquery(_)
-        | Expr::GroupingSet(_)
-        | Expr::Placeholder(_)
-        | Expr::OuterReferenceColumn(..)
-        | Expr::Unnest(_)
-        | Expr::HigherOrderFunction(_)
-        | Expr::Lambda(_)
-        | Expr::LambdaVariable(_) => false,
-        #[expect(deprecated, reason = "the variant still exists and is refused")]
-        Expr::Wildcard { .. } => false,
+        Expr::Literal(value, _) => {
+            value.try_as_str().flatten().is_none_or(|text| text.len() <= MAX_TEXT_BYTES)
+        }
+        Expr::Like(_) => true,
+        Expr::ScalarFunction(call) => of_vocabularies(&call.func) && !grows(call),
+        other => is_harmless(other),
     }
+}
+
+/// Whether each call may make a text many times as long: nested calls would make one of any length.
+fn grows(call: &ScalarFunction) -> bool {
+    let length = |position: usize| match call.args.get(position) {
+        Some(Expr::Literal(value, _)) => value.try_as_str().flatten().map(str::len),
+        Some(_) | None => None,
+    };
+    call.func.name() == "replace"
+        && !matches!((length(1), length(2)), (Some(old), Some(new)) if old > 0 && new <= old)
 }
 
 /// The same expression with the terms of `is_a(column, term)` and its kin, and those that the column itself is compared
@@ -199,11 +178,7 @@ fn may_be_computed(node: &Expr) -> bool {
 fn with_terms_resolved(expr: &Expr, vocabulary: &Vocabulary) -> Result<Expr, Refusal> {
     let resolved = |term: Expr| match &term {
         Expr::Literal(value, _) => match value.try_as_str().flatten() {
-            Some(text) => {
-                let concept = vocabulary.resolve(text)?;
-                let code = vocabulary.ontology().curie(concept);
-                Ok(Expr::Literal(ScalarValue::Utf8(Some(code)), None))
-            }
+            Some(text) => Ok(Expr::Literal(ScalarValue::Utf8(Some(vocabulary.code(text)?)), None)),
             None => Ok(term),
         },
         _ => Ok::<_, Refusal>(term),

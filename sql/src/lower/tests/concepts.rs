@@ -119,8 +119,24 @@ fn columns_without_a_vocabulary_are_not_computed_with() {
         ("upper(series_modality_original)", Code::FunctionNotAllowed),
         ("upper(series_modality_original || label(series_modality))", Code::FunctionNotAllowed),
         ("repeat(series_modality, 100000)", Code::FunctionNotAllowed),
+        ("replace(label(series_modality), 'a', 'aaaaaaaa')", Code::FunctionNotAllowed),
     ] {
         let sql = format!("SELECT {expression} AS x, count(*) FROM image_series GROUP BY x");
         assert_eq!(refusal(&sql).code, code, "{sql}");
     }
+}
+
+#[test]
+fn no_expression_over_a_vocabulary_grows_without_bounds() {
+    let text = format!("'{}'", "x".repeat(256));
+    let all = vec![text.as_str(); 200].join(", ");
+    let mut from = format!("(SELECT concat({all}, label(series_modality)) AS x FROM image_series) t0");
+    for i in 0..4 {
+        from = format!("(SELECT concat(x, x, x) AS x FROM {from}) t{}", i + 1);
+    }
+    let refusal = refusal(&format!("SELECT x, count(*) FROM {from} GROUP BY x"));
+    assert_eq!(refusal.code, Code::TooComplex, "{refusal}");
+    let deep =
+        "SELECT roll_up(series_modality, 9223372036854775807) AS x, count(*) FROM image_series GROUP BY x";
+    assert_eq!(lower(deep).unwrap().0.len(), 1);
 }

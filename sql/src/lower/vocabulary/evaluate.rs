@@ -13,22 +13,37 @@ use datafusion_expr::expr::{BinaryExpr, Case, InList, Like, ScalarFunction};
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs};
 
+/// Bytes that the values of an expression, or of a part of it, may take for all codes.
+const MAX_BYTES: usize = 64 << 20;
+
 /// The values of an expression in which every column stands for `codes`, one a code. An expression that fails on one
 /// code is NULL there.
+///
+/// # Errors
+/// `ResourcesExhausted` for values that are too large.
 pub(super) fn evaluate(expr: &Expr, codes: &ArrayRef) -> Result<ArrayRef> {
-    match (Over { codes }).array(expr) {
-        Ok(values) => Ok(values),
+    match (Over { codes, bytes: MAX_BYTES }).array(expr) {
+        Err(DataFusionError::ResourcesExhausted(reason)) => Err(DataFusionError::ResourcesExhausted(reason)),
         Err(_) => one_by_one(expr, codes),
+        values => values,
     }
 }
 
 fn one_by_one(expr: &Expr, codes: &ArrayRef) -> Result<ArrayRef> {
+    let bytes = MAX_BYTES / codes.len().max(1);
     let value = |row: usize| {
         let code = codes.slice(row, 1);
-        let value = (Over { codes: &code }).array(expr).and_then(|v| ScalarValue::try_from_array(&v, 0));
-        value.unwrap_or(ScalarValue::Null)
+        let value =
+            (Over { codes: &code, bytes }).array(expr).and_then(|v| ScalarValue::try_from_array(&v, 0));
+        match value {
+            Err(DataFusionError::ResourcesExhausted(reason)) => {
+                Err(DataFusionError::ResourcesExhausted(reason))
+            }
+            Err(_) => Ok(ScalarValue::Null),
+            value => value,
+        }
     };
-    let values: Vec<ScalarValue> = (0..codes.len()).map(value).collect();
+    let values = (0..codes.len()).map(value).collect::<Result<Vec<ScalarValue>>>()?;
     let ty = values.iter().find(|v| !v.is_null()).map_or(DataType::Null, ScalarValue::data_type);
     let typed = values.into_iter().map(|v| if v.is_null() { ScalarValue::try_from(&ty) } else { Ok(v) });
     ScalarValue::iter_to_array(typed.collect::<Result<Vec<_>>>()?)
@@ -36,11 +51,23 @@ fn one_by_one(expr: &Expr, codes: &ArrayRef) -> Result<ArrayRef> {
 
 struct Over<'a> {
     codes: &'a ArrayRef,
+    /// What the values of any part of the expression may take.
+    bytes: usize,
 }
 
 impl Over<'_> {
     fn array(&self, expr: &Expr) -> Result<ArrayRef> {
-        self.value(expr)?.into_array(self.codes.len())
+        let array = self.value(expr)?.into_array(self.codes.len())?;
+        self.check(array.to_data().get_slice_memory_size()?)?;
+        Ok(array)
+    }
+
+    fn check(&self, bytes: usize) -> Result<()> {
+        if bytes > self.bytes {
+            let reason = "an expression over a vocabulary makes values that are too large";
+            return Err(DataFusionError::ResourcesExhausted(reason.to_owned()));
+        }
+        Ok(())
     }
 
     fn truth(&self, expr: &Expr) -> Result<BooleanArray> {
@@ -81,6 +108,14 @@ impl Over<'_> {
             other => return plan_err!("{} is not computed over a vocabulary", other.variant_name()),
         };
         Ok(ColumnarValue::Array(array))
+    }
+
+    /// Bytes that a value takes for all codes.
+    fn size(&self, value: &ColumnarValue) -> Result<usize> {
+        match value {
+            ColumnarValue::Array(array) => Ok(array.to_data().get_slice_memory_size()?),
+            ColumnarValue::Scalar(value) => Ok(value.size().saturating_mul(self.codes.len())),
+        }
     }
 
     fn cast(&self, of: &Expr, to: &DataType) -> Result<ArrayRef> {
@@ -175,6 +210,8 @@ impl Over<'_> {
 
     fn run(&self, ScalarFunction { func, args }: &ScalarFunction) -> Result<ColumnarValue> {
         let args = args.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>>>()?;
+        // No function makes more than what it is given together.
+        self.check(args.iter().map(|arg| self.size(arg)).sum::<Result<usize>>()?)?;
         let field = |arg: &ColumnarValue| Arc::new(Field::new("argument", arg.data_type(), true));
         let arg_fields: Vec<_> = args.iter().map(field).collect();
         let scalars: Vec<Option<&ScalarValue>> = args
