@@ -1,13 +1,8 @@
 -- Procedures that are radiotherapy: those with a concept below it. The technique is the same concept where it says one.
 WITH irradiation AS (
-    SELECT occurrence.*,
-           standard.vocabulary_id AS standard_system, standard.concept_code AS standard_code,
-           source.vocabulary_id AS source_system, source.concept_code AS source_code,
-           concept('radiotherapy.radiotherapy_modality', 'OMOP', occurrence.procedure_concept_id,
-                   standard.vocabulary_id, standard.concept_code, source.vocabulary_id, source.concept_code) AS code
-    FROM omop.procedure_occurrence AS occurrence
-    LEFT JOIN landing.concept AS standard ON standard.concept_id = occurrence.procedure_concept_id
-    LEFT JOIN landing.concept AS source ON source.concept_id = occurrence.procedure_source_concept_id
+    SELECT *, concept('radiotherapy.radiotherapy_modality', 'OMOP', procedure_concept_id,
+                      standard_system, standard_code, source_system, source_code) AS code
+    FROM staged.coded_procedure
 )
 SELECT _patient,
        _row,

@@ -2,14 +2,9 @@
 -- below the treatments. CLIN1004413 is a surgical procedure, CLIN1014933 radiotherapy, CLIN1034187 the administration of
 -- a medication.
 WITH procedure AS (
-    SELECT occurrence.*,
-           standard.vocabulary_id AS standard_system, standard.concept_code AS standard_code,
-           source.vocabulary_id AS source_system, source.concept_code AS source_code,
-           concept('procedure.procedure_code', 'OMOP', occurrence.procedure_concept_id,
-                   standard.vocabulary_id, standard.concept_code, source.vocabulary_id, source.concept_code) AS code
-    FROM omop.procedure_occurrence AS occurrence
-    LEFT JOIN landing.concept AS standard ON standard.concept_id = occurrence.procedure_concept_id
-    LEFT JOIN landing.concept AS source ON source.concept_id = occurrence.procedure_source_concept_id
+    SELECT *, concept('procedure.procedure_code', 'OMOP', procedure_concept_id,
+                      standard_system, standard_code, source_system, source_code) AS code
+    FROM staged.coded_procedure
 ), treatment AS (
     SELECT procedure.*,
            CASE WHEN concept('radiotherapy.radiotherapy_modality', 'EUCAIM', code) IS NOT NULL

@@ -39,6 +39,8 @@ struct Part {
 /// Rows that several mappings read.
 struct Shared {
     table: &'static str,
+    /// The schema of what it reads: where that has no rows, nobody reads it.
+    world: &'static str,
     /// The recipe that makes what it reads.
     after: &'static str,
     select: &'static str,
@@ -140,11 +142,20 @@ const RECIPES: &[Recipe] = &[
 ];
 
 /// Tables that nobody asks, which mappings read as `staged.<table>` because several need the same rows.
-const SHARED: &[Shared] = &[Shared {
-    table: "first_diagnosis",
-    after: "cancer_condition",
-    select: mapping!("eucaim/first_diagnosis"),
-}];
+const SHARED: &[Shared] = &[
+    Shared {
+        table: "coded_procedure",
+        world: "omop",
+        after: "dataset",
+        select: mapping!("omop/coded_procedure"),
+    },
+    Shared {
+        table: "first_diagnosis",
+        world: COMMON,
+        after: "cancer_condition",
+        select: mapping!("eucaim/first_diagnosis"),
+    },
+];
 
 /// A hash of all mapping files, and of the mappings of values to concepts: part of what derived tables depend on.
 pub(super) fn fingerprint(models: &Models) -> String {
@@ -213,7 +224,8 @@ pub(super) async fn derive(
             Some(rows) => store(builder, session, commit, &name, rows, report).await?,
             None => store_nothing(builder, session, commit, &name, report)?,
         }
-        for shared in SHARED.iter().filter(|shared| shared.after == recipe.table) {
+        let shared = SHARED.iter().filter(|shared| shared.after == recipe.table);
+        for shared in shared.filter(|shared| session.has_rows(shared.world)).collect::<Vec<_>>() {
             let rows = session.select(shared.select).await?;
             session.stage(shared.table, rows)?;
         }

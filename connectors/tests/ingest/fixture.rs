@@ -12,7 +12,7 @@ use caim_connectors::{
     Code, Collection, Error, Identity, IngestOptions, Quiet, Report, Secret, ingest, report,
 };
 use caim_ontology::Models;
-use caim_warehouse::{TableName, Warehouse};
+use caim_warehouse::{Epoch, TableName, Warehouse};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// A node with an empty warehouse, and a folder for sources.
@@ -90,17 +90,7 @@ impl Node {
 
     /// All rows of a table.
     pub(crate) fn rows(&self, table: &str) -> RecordBatch {
-        let epoch = self.warehouse.current().unwrap();
-        let mut batches = Vec::new();
-        for file in epoch.files(&name(table)) {
-            let file = File::open(epoch.path(file).unwrap()).unwrap();
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-            let schema = std::sync::Arc::clone(builder.schema());
-            batches.push(RecordBatch::new_empty(schema));
-            batches.extend(builder.build().unwrap().map(Result::unwrap));
-        }
-        let schema = batches.first().expect("the table is there").schema();
-        concat_batches(&schema, &batches).unwrap()
+        rows_of(&self.warehouse.current().unwrap(), table)
     }
 
     /// The cells of some columns, as text, in the order of the rows' text. NULL is `-`.
@@ -174,4 +164,18 @@ fn skip(reason: &str) {
 
 fn name(table: &str) -> TableName {
     table.parse().unwrap()
+}
+
+/// All rows that an epoch has of a table.
+pub(crate) fn rows_of(epoch: &Epoch, table: &str) -> RecordBatch {
+    let mut batches = Vec::new();
+    for file in epoch.files(&name(table)) {
+        let file = File::open(epoch.path(file).unwrap()).unwrap();
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let schema = std::sync::Arc::clone(builder.schema());
+        batches.push(RecordBatch::new_empty(schema));
+        batches.extend(builder.build().unwrap().map(Result::unwrap));
+    }
+    let schema = batches.first().expect("the table is there").schema();
+    concat_batches(&schema, &batches).unwrap()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use caim_connectors::{GapOptions, Gaps, Quiet, build, gaps};
 use caim_ontology::{MappingSet, Mappings, Models, Ontology};
 
-use crate::fixture::Node;
+use crate::fixture::{Node, rows_of};
 
 const SERIES: &str = "\
 PatientID,StudyInstanceUID,SeriesInstanceUID,Modality,Manufacturer,BodyPartExamined
@@ -89,4 +89,20 @@ fn a_known_source_is_derived_anew_by_new_mappings_and_not_read() {
     );
     assert!(node.ingest(&source).unchanged, "a mapping of what is not there changes no epoch");
     assert_eq!(node.epoch(), 2);
+}
+
+#[test]
+fn a_question_that_began_before_a_build_keeps_what_its_epoch_meant() {
+    let mut node = Node::new();
+    node.ingest(&node.write("series.csv", SERIES));
+    let coded = |epoch| {
+        let rows = rows_of(epoch, "eucaim.image_series");
+        rows.num_rows() - rows.column_by_name("series_manufacturer").unwrap().null_count()
+    };
+    let pinned = node.warehouse.current().unwrap();
+    node.models = own("DICOM.Manufacturer:rare%20imaging\t\tEUCAIM:IMG1000044\n");
+    build(&node.warehouse, &node.models, &node.secret, &Quiet).unwrap();
+    let newest = node.warehouse.current().unwrap();
+    assert_eq!((pinned.number(), newest.number()), (1, 2));
+    assert_eq!((coded(&pinned), coded(&newest)), (1, 3));
 }

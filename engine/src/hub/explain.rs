@@ -11,13 +11,16 @@ use caim_sql::concepts::Vocabulary;
 use caim_sql::lower::Lowered;
 use caim_sql::private_query::{Atom, BoolTree, ColumnRef, ConceptRef, Dim, JoinTree, PrivateQuery};
 use caim_sql::{Code, Refusal};
-use datafusion::arrow::array::{RecordBatch, StringArray};
+use datafusion::arrow::array::{RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::error::ArrowError;
 
 use crate::accounting::{cells_of_patient, rows_of_patient};
 
 /// Codes of one concept that are named; more are counted.
 const NAMED: usize = 24;
+/// Bytes of one line of codes.
+const LINE_BYTES: usize = 96;
 
 /// `step` and `detail`.
 pub(super) fn schema() -> SchemaRef {
@@ -25,27 +28,43 @@ pub(super) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("step"), text("detail")]))
 }
 
-/// One row a step of the way, in order: the questions that go to nodes, what their concepts become, what one patient can
-/// add, and what the hub computes.
+/// The steps of the way, in order, one row a line of text: the questions that go to nodes, what their concepts become,
+/// what one patient can add, and what the hub computes. A step is named on its first line.
 pub(super) fn explain(lowered: &Lowered, models: &Models) -> Result<RecordBatch, Refusal> {
-    let mut steps: Vec<(String, String)> = Vec::new();
+    let mut steps = Steps::default();
     for (i, query) in lowered.queries.iter().enumerate() {
-        steps.push((format!("question {i}"), to_sql(query, models)));
+        steps.add(&format!("question {i}"), &to_sql(query, models));
         for used in concepts(query) {
-            steps.push(("concept".to_owned(), used.meaning(models)?));
+            steps.add("concept", &used.meaning(models)?);
         }
-        steps.push(("gate".to_owned(), gate(query, models)?));
+        steps.add("gate", &gate(query, models)?);
     }
     if lowered.queries.is_empty() {
-        steps.push(("nodes".to_owned(), "none is asked: public tables answer".to_owned()));
+        steps.add("nodes", "none is asked: public tables answer");
     }
-    steps.push(("hub".to_owned(), lowered.remainder.display_indent().to_string()));
-    let column = |of: fn(&(String, String)) -> &str| {
-        let texts = steps.iter().map(of).map(Some).collect::<StringArray>();
-        Arc::new(texts) as _
-    };
-    RecordBatch::try_new(schema(), vec![column(|s| &s.0), column(|s| &s.1)])
-        .map_err(|e| Refusal::new(Code::Malformed, e.to_string()))
+    steps.add("hub", &lowered.remainder.display_indent().to_string());
+    steps.finish().map_err(|e| Refusal::new(Code::Malformed, e.to_string()))
+}
+
+/// The rows of the answer as they come.
+#[derive(Default)]
+struct Steps {
+    names: StringBuilder,
+    lines: StringBuilder,
+}
+
+impl Steps {
+    fn add(&mut self, step: &str, text: &str) {
+        let mut name = Some(step);
+        for line in text.lines() {
+            self.names.append_option(name.take());
+            self.lines.append_value(line);
+        }
+    }
+
+    fn finish(mut self) -> Result<RecordBatch, ArrowError> {
+        RecordBatch::try_new(schema(), vec![Arc::new(self.names.finish()), Arc::new(self.lines.finish())])
+    }
 }
 
 fn gate(query: &PrivateQuery, models: &Models) -> Result<String, Refusal> {
@@ -53,8 +72,9 @@ fn gate(query: &PrivateQuery, models: &Models) -> Result<String, Refusal> {
     let rows = rows_of_patient(query, models).map_err(malformed)?;
     let cells = cells_of_patient(query, models).map_err(malformed)?;
     Ok(format!(
-        "every node charges the project, bounds each patient to {rows} rows and {cells} cells, adds noise, and releases \
-         cells of enough patients; nodes of published data answer exactly"
+        "every node charges the project and releases, with noise, the cells of enough patients\n\
+         a patient adds at most: rows {rows}, cells {cells}\n\
+         nodes of published data answer exactly, free of charge"
     ))
 }
 
@@ -78,9 +98,9 @@ impl Used<'_> {
             vocabulary.concepts().into_iter().filter(|id| ontology.is_a(*id, concept)).collect();
         let mut text = format!("{} in {}.{}", ontology.suggestion(concept), table.name, column.name);
         let codes: Vec<String> = covered.iter().map(|id| ontology.curie(*id)).collect();
-        let _ = write!(text, "\n  is one of {} codes: {}", codes.len(), shown(&codes));
+        let _ = write!(text, "\n  is one of {} codes:\n{}", codes.len(), shown(&codes));
         let sources = source_codes(&covered, models);
-        let _ = write!(text, "\n  recorded as any of {} source codes: {}", sources.len(), shown(&sources));
+        let _ = write!(text, "\n  recorded as any of {} source codes:\n{}", sources.len(), shown(&sources));
         Ok(text)
     }
 
@@ -109,12 +129,21 @@ fn source_codes(concepts: &[ConceptId], models: &Models) -> Vec<String> {
     codes.into_iter().collect()
 }
 
+/// Codes in lines that fit a terminal.
 fn shown(codes: &[String]) -> String {
-    let mut text = codes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if codes.len() > NAMED {
-        let _ = write!(text, " and {} more", codes.len() - NAMED);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for code in codes.iter().take(NAMED) {
+        if line.len() + code.len() > LINE_BYTES {
+            lines.push(std::mem::take(&mut line));
+        }
+        let _ = write!(line, "{}{code}", if line.is_empty() { "    " } else { ", " });
     }
-    text
+    if codes.len() > NAMED {
+        let _ = write!(line, " and {} more", codes.len() - NAMED);
+    }
+    lines.push(line);
+    lines.join(",\n")
 }
 
 /// The concepts that a question names, each once for a column.
