@@ -6,7 +6,8 @@
 
 use caim_ontology::{Bounds, Models, Table};
 use caim_sql::PrivateQuery;
-use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, Number};
+use caim_sql::bounds::{self, EvenBins};
+use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, Measure, Number};
 
 use crate::policy::Policy;
 
@@ -42,7 +43,39 @@ pub(crate) enum Vector {
     Distinct,
     /// Clamped values in steps of `unit`.
     Sum(FixedPoint),
+    /// Squares of clamped values.
+    Squares(Squares),
+    /// Rows of a patient by bins of the stream's number: several slots a cell.
+    Bins(EvenBins),
 }
+
+impl Vector {
+    /// Integers that a cell has in this vector.
+    pub(crate) fn slots(self) -> usize {
+        match self {
+            Self::Patients | Self::Rows | Self::Distinct | Self::Sum(_) | Self::Squares(_) => 1,
+            Self::Bins(bins) => bins.count as usize,
+        }
+    }
+
+    /// What one of its integers is worth, in the unit of the measure.
+    fn unit(self) -> f64 {
+        match self {
+            Self::Patients | Self::Rows | Self::Distinct | Self::Bins(_) => 1.0,
+            Self::Sum(fixed) => fixed.unit,
+            Self::Squares(squares) => squares.unit,
+        }
+    }
+}
+
+/// How squares become integers: of the centred, clamped value, in steps of `unit`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Squares {
+    centred: FixedPoint,
+    pub(crate) unit: f64,
+}
+
+impl Eq for Squares {}
 
 /// How values become integers: clamped to the bounds, shifted by `origin`, in steps of `unit`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,11 +101,7 @@ pub(crate) struct NoisedVector {
 impl NoisedVector {
     /// Standard deviation of the noise, in the unit of the measure.
     pub(crate) fn sd(&self) -> f64 {
-        let unit = match self.of {
-            Vector::Sum(fixed) => fixed.unit,
-            Vector::Patients | Vector::Rows | Vector::Distinct => 1.0,
-        };
-        self.sd_1024 as f64 / SD_DENOMINATOR as f64 * unit
+        self.sd_1024 as f64 / SD_DENOMINATOR as f64 * self.of.unit()
     }
 }
 
@@ -90,15 +119,29 @@ pub(crate) enum Source {
         /// Vector of the row count.
         rows: usize,
     },
+    /// A centred sum, centred squares, and the count of their rows.
+    Spread {
+        /// Vector of the centred sum.
+        sum: usize,
+        /// Vector of the squares.
+        squares: usize,
+        /// Vector of the row count.
+        rows: usize,
+    },
+    /// Counts of rows by bins.
+    Bins(usize),
 }
 
 /// How one measure is noised. Public.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeasureNoise {
-    /// Standard deviation of the count or sum, in the unit of the measure (of the centred sum, for a mean).
+    /// Standard deviation of the count or sum, in the unit of the measure: of the centred sum, for a mean or variance; of
+    /// the count in each bin, for a percentile.
     pub sd: f64,
-    /// Standard deviation of the row count of a mean; 0 for other measures.
+    /// Standard deviation of the row count of a mean or variance; 0 for other measures.
     pub count_sd: f64,
+    /// Standard deviation of the centred squares of a variance; 0 for other measures.
+    pub squares_sd: f64,
     /// Standard deviation of the hidden patient count that the threshold rests on.
     pub patients_sd: f64,
     /// `k + 5 sd`: a cell of so many patients is released as often as not.
@@ -147,10 +190,7 @@ impl Accounting {
             threshold: policy.threshold,
         };
         for measure in &query.measures {
-            let bounds = |number: &Number| {
-                caim_sql::bounds::of(number, query, &measure.filter, models).map_err(|refusal| refusal.reason)
-            };
-            let entry = accounting.add_measure(&measure.filter, &measure.of, bounds)?;
+            let entry = accounting.add_measure(measure, query, models)?;
             accounting.measures.push(entry);
         }
         if query.measures.is_empty() {
@@ -176,13 +216,15 @@ impl Accounting {
     pub fn noise_of(&self, measure: usize) -> Option<MeasureNoise> {
         let (stream, source) = *self.measures.get(measure)?;
         let sd = |vector: usize| self.vectors.get(vector).map(NoisedVector::sd);
-        let (value, rows) = match source {
-            Source::Count(vector) | Source::Sum(vector) => (sd(vector)?, 0.0),
-            Source::Mean { sum, rows } => (sd(sum)?, sd(rows)?),
+        let (value, rows, squares) = match source {
+            Source::Count(vector) | Source::Sum(vector) | Source::Bins(vector) => (sd(vector)?, 0.0, 0.0),
+            Source::Mean { sum, rows } => (sd(sum)?, sd(rows)?, 0.0),
+            Source::Spread { sum, squares, rows } => (sd(sum)?, sd(rows)?, sd(squares)?),
         };
         Some(MeasureNoise {
             sd: value,
             count_sd: rows,
+            squares_sd: squares,
             patients_sd: sd(*self.patients.get(stream)?)?,
             effective_threshold: self.effective_threshold(stream)?,
         })
@@ -190,10 +232,12 @@ impl Accounting {
 
     fn add_measure(
         &mut self,
-        filter: &BoolTree,
-        of: &Aggregate,
-        bounds: impl Fn(&Number) -> Result<Bounds, String>,
+        Measure { of, filter }: &Measure,
+        query: &PrivateQuery,
+        models: &Models,
     ) -> Result<(usize, Source), String> {
+        let bounds =
+            |number: &Number| bounds::of(number, query, filter, models).map_err(|refusal| refusal.reason);
         Ok(match of {
             Aggregate::Patients => {
                 let stream = self.stream(filter, None);
@@ -217,6 +261,19 @@ impl Accounting {
                 let stream = self.stream(filter, Some(number));
                 let sum = self.vector(stream, Vector::Sum(fixed));
                 (stream, Source::Mean { sum, rows: self.vector(stream, Vector::Rows) })
+            }
+            Aggregate::Variance { of, .. } => {
+                let fixed = FixedPoint::centred(bounds(of)?);
+                let stream = self.stream(filter, Some(of));
+                let sum = self.vector(stream, Vector::Sum(fixed));
+                let squares = self.vector(stream, Vector::Squares(Squares::new(fixed)));
+                (stream, Source::Spread { sum, squares, rows: self.vector(stream, Vector::Rows) })
+            }
+            Aggregate::Quantile { of, .. } => {
+                let bins = bounds::quantile_bins(of, query, filter, models);
+                let bins = bins.map_err(|refusal| refusal.reason)?;
+                let stream = self.stream(filter, Some(of));
+                (stream, Source::Bins(self.vector(stream, Vector::Bins(bins))))
             }
         })
     }
@@ -248,8 +305,10 @@ impl Accounting {
         let rows = f64::from(self.rows_per_patient);
         match of {
             Vector::Patients => f64::from(self.cells_per_patient).sqrt(),
-            Vector::Rows | Vector::Distinct => rows,
+            // Rows of one bin of one cell, at the worst.
+            Vector::Rows | Vector::Distinct | Vector::Bins(_) => rows,
             Vector::Sum(fixed) => rows * fixed.largest() as f64,
+            Vector::Squares(squares) => rows * squares.largest() as f64,
         }
     }
 }
@@ -264,8 +323,7 @@ impl FixedPoint {
     }
 
     fn with_origin(Bounds { lo, hi, .. }: Bounds, origin: f64) -> Self {
-        let magnitude = (lo - origin).abs().max((hi - origin).abs());
-        let unit = 2f64.powi((magnitude / FIXED_POINT_STEPS).log2().ceil() as i32);
+        let unit = step((lo - origin).abs().max((hi - origin).abs()));
         Self { lo, hi, origin, unit }
     }
 
@@ -278,6 +336,29 @@ impl FixedPoint {
     pub(crate) fn largest(&self) -> i64 {
         self.encode(self.lo).abs().max(self.encode(self.hi).abs())
     }
+}
+
+impl Squares {
+    fn new(centred: FixedPoint) -> Self {
+        let reach = (centred.lo - centred.origin).abs().max((centred.hi - centred.origin).abs());
+        Self { centred, unit: step(reach * reach) }
+    }
+
+    /// The integer of a value: clamped, centred, squared, in steps.
+    pub(crate) fn encode(&self, value: f64) -> i64 {
+        let FixedPoint { lo, hi, origin, .. } = self.centred;
+        ((value.clamp(lo, hi) - origin).powi(2) / self.unit).round() as i64
+    }
+
+    /// The largest that [`encode`](Self::encode) gives.
+    fn largest(&self) -> i64 {
+        self.encode(self.centred.lo).max(self.encode(self.centred.hi))
+    }
+}
+
+/// The step of fixed point for values up to a magnitude: a power of two.
+fn step(magnitude: f64) -> f64 {
+    2f64.powi((magnitude / FIXED_POINT_STEPS).log2().ceil() as i32)
 }
 
 fn tables<'m>(query: &PrivateQuery, models: &'m Models) -> Result<Vec<&'m Table>, String> {

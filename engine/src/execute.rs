@@ -13,6 +13,7 @@ use std::sync::Arc;
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
 use caim_warehouse::Epoch;
+use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
@@ -54,14 +55,18 @@ impl Execution<'_> {
         let batches = self.run(plan).await?;
         let columns = datafusion::arrow::compute::concat_batches(&batches.0, &batches.1)
             .map_err(DataFusionError::from)?;
-        let columns = columns
-            .columns()
-            .iter()
-            .zip(schema.fields())
-            .map(|(column, field)| cast(column, field.data_type()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(DataFusionError::from)?;
-        Ok(RecordBatch::try_new(schema, columns).map_err(DataFusionError::from)?)
+        let mut fields = schema.fields().iter();
+        let mut answer = Vec::with_capacity(fields.len());
+        for column in columns.columns() {
+            // A list of all numbers becomes two columns.
+            if let Some(all) = column.as_list_opt::<i32>() {
+                answer.extend(reply::counted(all)?);
+                fields.nth(1);
+            } else if let Some(field) = fields.next() {
+                answer.push(cast(column, field.data_type())?);
+            }
+        }
+        Ok(RecordBatch::try_new(schema, answer).map_err(DataFusionError::from)?)
     }
 
     /// The sums of bounded contributions of all patients, cell by cell.

@@ -24,6 +24,7 @@ use crate::accounting::{
 use crate::channel::Facts;
 use crate::execute::walk::Sums;
 use crate::policy::Policy;
+use crate::reply;
 
 /// What the gate let through: aggregates over enough patients, with noise; or, for published data, exact ones.
 pub struct Released {
@@ -113,13 +114,15 @@ struct Gate<'a> {
     samplers: Vec<DiscreteGaussian>,
 }
 
-/// A measure's released numbers: a count or sum, or the sum and count of a mean.
-#[derive(Clone, Copy)]
+/// A measure's released numbers: a count or sum, what a mean or variance is made of, or counts by bins.
+#[derive(Clone)]
 enum Value {
     Absent,
     Count(i64),
     Sum(f64),
     Mean { sum: f64, count: i64 },
+    Spread { sum: f64, squares: f64, count: i64 },
+    Bins(Vec<i64>),
 }
 
 impl Gate<'_> {
@@ -128,11 +131,11 @@ impl Gate<'_> {
         let passes = |vector: &usize| {
             let Some(noised) = self.accounting.vectors.get(*vector) else { return false };
             let k = i64::from(self.policy.threshold);
-            if self.exact(*vector, cell) < k {
+            if self.exact(*vector, cell, 0) < k {
                 return false;
             }
             let threshold = k as f64 + THRESHOLD_SDS * noised.sd();
-            self.noised(*vector, cell).is_some_and(|n| n as f64 >= threshold)
+            self.noised(*vector, cell, 0).is_some_and(|n| n as f64 >= threshold)
         };
         self.accounting.patients.iter().map(passes).collect()
     }
@@ -148,14 +151,25 @@ impl Gate<'_> {
     }
 
     fn value(&self, source: Source, cell: usize) -> Option<Value> {
+        let noised = |vector| self.noised(vector, cell, 0);
+        // At least k patients are there, or the cell were not released.
+        let count = |rows| Some(noised(rows)?.max(i64::from(self.policy.threshold)));
         Some(match source {
-            Source::Count(vector) => Value::Count(self.rounded(self.noised(vector, cell)?)),
-            Source::Sum(vector) => Value::Sum(self.fixed(vector)?.unit * self.noised(vector, cell)? as f64),
+            Source::Count(vector) => Value::Count(self.rounded(noised(vector)?)),
+            Source::Sum(vector) => Value::Sum(self.fixed(vector)?.unit * noised(vector)? as f64),
             Source::Mean { sum, rows } => {
-                let fixed = self.fixed(sum)?;
-                let count = self.noised(rows, cell)?.max(i64::from(self.policy.threshold));
-                let centred = fixed.unit * self.noised(sum, cell)? as f64;
+                let (fixed, count) = (self.fixed(sum)?, count(rows)?);
+                let centred = fixed.unit * noised(sum)? as f64;
                 Value::Mean { sum: centred + fixed.origin * count as f64, count }
+            }
+            Source::Spread { sum, squares, rows } => {
+                let Vector::Squares(of) = self.accounting.vectors.get(squares)?.of else { return None };
+                let sum = self.fixed(sum)?.unit * noised(sum)? as f64;
+                Value::Spread { sum, squares: of.unit * noised(squares)? as f64, count: count(rows)? }
+            }
+            Source::Bins(vector) => {
+                let slots = self.accounting.vectors.get(vector)?.of.slots();
+                Value::Bins((0..slots).map(|slot| self.noised(vector, cell, slot)).collect::<Option<_>>()?)
             }
         })
     }
@@ -163,7 +177,7 @@ impl Gate<'_> {
     fn fixed(&self, vector: usize) -> Option<FixedPoint> {
         match self.accounting.vectors.get(vector)?.of {
             Vector::Sum(fixed) => Some(fixed),
-            Vector::Patients | Vector::Rows | Vector::Distinct => None,
+            Vector::Patients | Vector::Rows | Vector::Distinct | Vector::Squares(_) | Vector::Bins(_) => None,
         }
     }
 
@@ -175,22 +189,24 @@ impl Gate<'_> {
         nearest.max((k + base - 1) / base * base)
     }
 
-    fn exact(&self, vector: usize, cell: usize) -> i64 {
-        self.sums.vectors.get(vector).and_then(|v| v.get(cell)).copied().unwrap_or(0)
+    fn exact(&self, vector: usize, cell: usize, slot: usize) -> i64 {
+        let slots = self.accounting.vectors.get(vector).map_or(1, |v| v.of.slots());
+        self.sums.vectors.get(vector).and_then(|v| v.get(cell * slots + slot)).copied().unwrap_or(0)
     }
 
-    /// The sum with its noise: the same draw whenever this cell of this vector is looked at.
-    fn noised(&self, vector: usize, cell: usize) -> Option<i64> {
+    /// The sum with its noise: the same draw whenever this slot of this cell of this vector is looked at.
+    fn noised(&self, vector: usize, cell: usize, slot: usize) -> Option<i64> {
         let label = self.sums.labels.get(cell)?;
         let draw = Sha256::new()
             .chain_update(self.seed.0)
             .chain_update((vector as u64).to_le_bytes())
+            .chain_update((slot as u64).to_le_bytes())
             .chain_update(label)
             .finalize();
         let mut random = ChaCha20Rng::from_seed(draw.into());
         let noise = self.samplers.get(vector)?.sample(&mut random);
         let noise = i64::try_from(&noise).ok()?;
-        Some(self.exact(vector, cell).saturating_add(noise))
+        Some(self.exact(vector, cell, slot).saturating_add(noise))
     }
 }
 
@@ -211,12 +227,12 @@ fn measure_columns(
 ) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (measure, (_, source)) in accounting.measures.iter().enumerate() {
-        let of = |row: &Vec<Value>| row.get(measure).copied().unwrap_or(Value::Absent);
-        let integers = |pick: fn(Value) -> Option<i64>| -> ArrayRef {
-            Arc::new(values.iter().map(|row| pick(of(row))).collect::<Int64Array>())
+        let of = |row: &Vec<Value>| row.get(measure).cloned().unwrap_or(Value::Absent);
+        let integers = |pick: fn(&Value) -> Option<i64>| -> ArrayRef {
+            Arc::new(values.iter().map(|row| pick(&of(row))).collect::<Int64Array>())
         };
-        let floats = |pick: fn(Value) -> Option<f64>| -> ArrayRef {
-            Arc::new(values.iter().map(|row| pick(of(row))).collect::<Float64Array>())
+        let floats = |pick: fn(&Value) -> Option<f64>| -> ArrayRef {
+            Arc::new(values.iter().map(|row| pick(&of(row))).collect::<Float64Array>())
         };
         match source {
             Source::Count(_) => columns.push(integers(Value::count)),
@@ -229,27 +245,50 @@ fn measure_columns(
                 columns.push(floats(Value::sum));
                 columns.push(integers(Value::count));
             }
+            Source::Spread { .. } => {
+                columns.push(floats(Value::sum));
+                columns.push(floats(Value::squares));
+                columns.push(integers(Value::count));
+            }
+            Source::Bins(_) => {
+                columns.push(reply::no_numbers(values.len()));
+                columns.push(reply::counts(values.iter().map(|row| match of(row) {
+                    Value::Bins(counts) => Some(counts),
+                    Value::Absent
+                    | Value::Count(_)
+                    | Value::Sum(_)
+                    | Value::Mean { .. }
+                    | Value::Spread { .. } => None,
+                })));
+            }
         }
     }
     columns
 }
 
 impl Value {
-    fn count(self) -> Option<i64> {
+    fn count(&self) -> Option<i64> {
         match self {
-            Value::Count(n) | Value::Mean { count: n, .. } => Some(n),
-            Value::Absent | Value::Sum(_) => None,
+            Value::Count(n) | Value::Mean { count: n, .. } | Value::Spread { count: n, .. } => Some(*n),
+            Value::Absent | Value::Sum(_) | Value::Bins(_) => None,
         }
     }
 
-    fn sum(self) -> Option<f64> {
+    fn sum(&self) -> Option<f64> {
         match self {
-            Value::Sum(s) | Value::Mean { sum: s, .. } => Some(s),
-            Value::Absent | Value::Count(_) => None,
+            Value::Sum(s) | Value::Mean { sum: s, .. } | Value::Spread { sum: s, .. } => Some(*s),
+            Value::Absent | Value::Count(_) | Value::Bins(_) => None,
         }
     }
 
-    fn whole_sum(self) -> Option<i64> {
+    fn squares(&self) -> Option<f64> {
+        match self {
+            Value::Spread { squares, .. } => Some(*squares),
+            Value::Absent | Value::Count(_) | Value::Sum(_) | Value::Mean { .. } | Value::Bins(_) => None,
+        }
+    }
+
+    fn whole_sum(&self) -> Option<i64> {
         self.sum().map(|s| s.round() as i64)
     }
 }

@@ -23,6 +23,38 @@ pub struct Span {
     pub last: i64,
 }
 
+/// Most bins that a percentile is looked for in.
+pub const QUANTILE_BINS: u32 = 32;
+
+/// Bins of one width, side by side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EvenBins {
+    /// Where the first begins.
+    pub lo: f64,
+    /// How wide each is.
+    pub width: f64,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Eq for EvenBins {}
+
+impl EvenBins {
+    /// The bin of a value; those beyond the ends count in the first and the last bin.
+    #[must_use]
+    pub fn bin(&self, value: f64) -> usize {
+        // Saturates; NaN does not come here.
+        let bin = ((value - self.lo) / self.width).floor().max(0.0) as usize;
+        bin.min(self.count.saturating_sub(1) as usize)
+    }
+
+    /// Where a bin begins; that of the number of bins is where the last ends.
+    #[must_use]
+    pub fn edge(&self, bin: usize) -> f64 {
+        self.lo + self.width * bin as f64
+    }
+}
+
 /// The bounds that a number is clamped to under a filter. A column's stand in its model; those of days are what the
 /// cohort or the filter says of the same two dates, and [`DEFAULT_DAYS`] where they leave an end open.
 ///
@@ -94,6 +126,28 @@ pub fn bins(number: &Number, width: &Value, query: &PrivateQuery, models: &Model
             )))
         }
     }
+}
+
+/// The bins between which a percentile is looked for: at most [`QUANTILE_BINS`] of one width, from the public bounds of
+/// the number and what cohort and filter say of it. A narrower range in the question makes finer bins.
+///
+/// # Errors
+/// `Malformed` when the column is not there or has no bounds, which validation excludes.
+pub fn quantile_bins(
+    number: &Number,
+    query: &PrivateQuery,
+    filter: &BoolTree,
+    models: &Models,
+) -> Result<EvenBins, Refusal> {
+    let mut said = Said::default();
+    said.add(&query.cohort, number);
+    said.add(filter, number);
+    let Bounds { lo, hi, grid } = said.within(of(number, query, filter, models)?);
+    let steps = ((hi - lo) / f64::from(QUANTILE_BINS) / grid).ceil().max(1.0);
+    let width = steps * grid;
+    // At most QUANTILE_BINS by the width; at least one.
+    let count = ((hi - lo) / width).ceil().clamp(1.0, f64::from(QUANTILE_BINS)) as u32;
+    Ok(EvenBins { lo, width, count })
 }
 
 /// Whether a number cannot be below 0, by its public bounds or by conditions that all rows meet.

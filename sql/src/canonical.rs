@@ -50,6 +50,8 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
             Aggregate::Distinct(column) => Aggregate::Distinct(renumber.column(&column)),
             Aggregate::Sum(number) => Aggregate::Sum(renumber.number(&number)),
             Aggregate::Avg(number) => Aggregate::Avg(renumber.number(&number)),
+            Aggregate::Variance { of, over } => Aggregate::Variance { of: renumber.number(&of), over },
+            Aggregate::Quantile { of, share } => Aggregate::Quantile { of: renumber.number(&of), share },
         },
         filter: condition::canonical(&measure.filter, &renumber),
     });

@@ -5,6 +5,7 @@
 
 mod concepts;
 mod functions;
+mod released;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +24,7 @@ use functions::Functions;
 
 pub(crate) use concepts::{IS_A, LABEL, ROLL_UP, ROLL_UP_TO};
 pub(crate) use functions::{foldable, of_vocabularies};
+pub(crate) use released::Said;
 pub(crate) use sources::{PublicSource, ReleasedSource, model_table, public_table};
 
 /// The schema of tables that are named without one: the common data model.
@@ -98,6 +100,11 @@ impl Catalogue {
     /// Whether a function may be planned.
     pub(crate) fn check_function(&self, name: &str) -> Result<(), Refusal> {
         self.functions.check(name)
+    }
+
+    /// The own name of an aggregate that is called by another one.
+    pub(crate) fn aggregate_called(&self, name: &str) -> Option<&str> {
+        self.functions.aggregate.get(name).map(|f| f.name()).filter(|own| *own != name)
     }
 
     fn table(&self, name: &TableReference) -> Result<Arc<dyn TableSource>, Refusal> {

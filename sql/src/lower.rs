@@ -4,6 +4,7 @@
 //! reads a table `released_N`. What stands above runs at the hub on released values; what stands below must fit the
 //! closed form or is refused. Matches list every kind of plan node and expression: a new kind does not slip through.
 
+mod beside;
 mod bins;
 mod columns;
 mod compare;
@@ -19,6 +20,7 @@ mod refuse;
 mod release;
 mod rows;
 mod scope;
+mod sets;
 mod split;
 mod vocabulary;
 

@@ -18,7 +18,7 @@ use datafusion_expr::expr::{Cast, Placeholder};
 use datafusion_expr::{self as logical, LogicalPlan};
 use datafusion_optimizer::Analyzer;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
-use datafusion_sql::sqlparser::ast::{self, Expr, Statement, Visit, Visitor};
+use datafusion_sql::sqlparser::ast::{self, Expr, Statement, VisitMut, VisitorMut};
 
 use crate::catalogue::{Catalogue, model_table};
 use crate::refusal::{Code, Refusal};
@@ -48,7 +48,7 @@ pub struct Planned {
 /// `Unsupported`.
 pub fn plan(query: &Query, catalogue: &Catalogue) -> Result<Planned, Refusal> {
     let ast = differences::subtracted(query.ast.as_ref().clone())?;
-    check_functions(&ast, catalogue)?;
+    let ast = with_known_functions(ast, catalogue)?;
     // What is not released reads NULL: it comes last, whatever the order.
     let options = ParserOptions::new()
         .with_map_string_types_to_utf8view(false)
@@ -124,23 +124,27 @@ fn analysed(plan: LogicalPlan) -> Result<LogicalPlan, Refusal> {
     Analyzer::new().execute_and_check(plan, &ConfigOptions::default(), |_, _| {}).map_err(|e| refused(&e))
 }
 
-/// Every function that the statement calls must be known, and have one answer.
-fn check_functions(query: &ast::Query, catalogue: &Catalogue) -> Result<(), Refusal> {
+/// Every function that the statement calls must be known, and have one answer. Aggregates are called by their own names:
+/// the planner names `var_samp(x) FILTER (...)` like `var_samp(x)`, and would refuse both beside each other.
+fn with_known_functions(mut query: ast::Query, catalogue: &Catalogue) -> Result<ast::Query, Refusal> {
     struct Calls<'a>(&'a Catalogue);
-    impl Visitor for Calls<'_> {
+    impl VisitorMut for Calls<'_> {
         type Break = Box<Refusal>;
 
-        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Box<Refusal>> {
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Box<Refusal>> {
             let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };
             let name = call.name.to_string().replace('"', "");
-            match self.0.check_function(&name) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(refusal) => ControlFlow::Break(Box::new(refusal)),
+            if let Err(refusal) = self.0.check_function(&name) {
+                return ControlFlow::Break(Box::new(refusal));
             }
+            if let Some(own) = self.0.aggregate_called(&name) {
+                call.name = ast::Ident::new(own).into();
+            }
+            ControlFlow::Continue(())
         }
     }
     match query.visit(&mut Calls(catalogue)) {
-        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Continue(()) => Ok(query),
         ControlFlow::Break(refusal) => Err(*refusal),
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use concepts::{ConceptRef, Recode};
 
 /// Version of the closed form's encoding. Raise it with every change of these types.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A question about patients, in closed form.
 ///
@@ -320,6 +320,31 @@ pub enum Aggregate {
     Sum(Number),
     /// Mean of a number. Float.
     Avg(Number),
+    /// Variance of a number. Float.
+    Variance {
+        /// The number.
+        of: Number,
+        /// What it is divided by.
+        over: Divisor,
+    },
+    /// The value below which a share of the numbers lies, between [public bins](crate::bounds::quantile_bins) or, for
+    /// published data, between the numbers themselves (`percentile_cont`). Float.
+    Quantile {
+        /// The number.
+        of: Number,
+        /// The share: between 0 and 1.
+        share: Real,
+    },
+}
+
+/// What a sum of squared deviations is divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Divisor {
+    /// The number of rows: the variance of these rows.
+    Population,
+    /// One less: an estimate for more of their kind.
+    Sample,
 }
 
 /// A public value in a question.

@@ -131,7 +131,7 @@ codes! {
     /// An aggregate that is not offered.
     AggregateNotAllowed = "CAIM-P109", "aggregate_not_allowed",
         "this aggregate shows values of single patients or has no public bound",
-        "use count, count(DISTINCT ...), sum or avg; instead of min and max ask counts over ranges";
+        "use count, count(DISTINCT ...), sum, avg, stddev, var or percentile_cont; instead of min and max ask percentiles";
     /// An expression that does not lower.
     ExpressionNotAllowed = "CAIM-P110", "expression_not_allowed",
         "a condition or group must be a comparison of one column with public values",
@@ -191,7 +191,7 @@ codes! {
     /// A term that no concept is known by.
     UnknownConcept = "CAIM-O001", "unknown_concept",
         "a term must be known: an unknown one is never left out or matched by text",
-        "search it: SELECT code, label FROM catalog.concept WHERE label ILIKE '%...%'";
+        "search it: SELECT concept_code, label FROM catalog.concept WHERE label ILIKE '%...%'";
     /// A term that several concepts of the column are known by.
     AmbiguousConcept = "CAIM-O002", "ambiguous_concept",
         "a term must mean one concept",

@@ -70,7 +70,7 @@ pub fn schema(query: &PrivateQuery, models: &Models) -> Result<Schema, Refusal> 
         let ty = match &measure.of {
             Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => DataType::Int64,
             Aggregate::Sum(number) => number_type(number)?,
-            Aggregate::Avg(_) => DataType::Float64,
+            Aggregate::Avg(_) | Aggregate::Variance { .. } | Aggregate::Quantile { .. } => DataType::Float64,
         };
         fields.push(Field::new(format!("m{i}"), ty, true));
         fields.push(Field::new(format!("m{i}_lower"), DataType::Float64, true));

@@ -13,7 +13,9 @@ use datafusion::arrow::array::RecordBatch;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::questions::{Cell, adds, ask, cell_of, drawn, lowered, number, released_cell, statement};
+use crate::questions::{
+    Cell, adds, ask, cell_of, drawn, lowered, number, percentile, released_cell, statement, variance,
+};
 use crate::series::{self, Series};
 
 const SEED: u64 = 7;
@@ -38,6 +40,7 @@ fn value(measure: &Measure, rows: &[&Series]) -> Option<f64> {
     let counted: Vec<(&Series, f64)> = rows.iter().filter_map(|r| Some((*r, adds(measure, r)?))).collect();
     let sum: f64 = counted.iter().map(|(_, n)| n).sum();
     let some = !counted.is_empty();
+    let numbers: Vec<f64> = counted.iter().map(|(_, n)| *n).collect();
     match &measure.of {
         Aggregate::Patients => {
             Some(counted.iter().filter_map(|(r, _)| r.patient).collect::<BTreeSet<_>>().len() as f64)
@@ -48,6 +51,8 @@ fn value(measure: &Measure, rows: &[&Series]) -> Option<f64> {
         Aggregate::Rows => Some(sum),
         Aggregate::Sum(_) => some.then_some(sum),
         Aggregate::Avg(_) => some.then(|| sum / counted.len() as f64),
+        Aggregate::Variance { over, .. } => variance(&numbers, *over),
+        Aggregate::Quantile { share, .. } => percentile(&numbers, share.get()),
     }
 }
 
@@ -61,7 +66,7 @@ fn compare(sql: &str, query: &PrivateQuery, merged: &RecordBatch, rows: &[&Serie
         assert_eq!(found.len(), wanted.len(), "{sql}: cells");
         for (cell, value) in &wanted {
             let close = match (found[cell], value) {
-                (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * b.abs().max(1.0),
+                (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * b.abs().max(100.0),
                 (a, b) => a == *b,
             };
             assert!(close, "{sql}: {cell:?} is {:?} and should be {value:?}", found[cell]);

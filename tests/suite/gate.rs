@@ -15,7 +15,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::questions::{
-    Cell, adds, ask, cell_of, drawn, lowered, number, question, released_cell, statement,
+    Cell, adds, ask, cell_of, drawn, lowered, number, percentile, question, released_cell, statement,
+    variance,
 };
 use crate::series::{self, Series};
 
@@ -40,6 +41,8 @@ struct Truth {
     patients: BTreeSet<u32>,
     value: f64,
     rows: f64,
+    /// The numbers that count.
+    numbers: Vec<f64>,
 }
 
 /// Reads the rules of privacy.md §2 slowly: of each patient's rows in the order of their keys, the first of each of the
@@ -79,11 +82,16 @@ fn truths(
             let new = match &measure.of {
                 Aggregate::Patients => seen.insert((cell, String::new())),
                 Aggregate::Distinct(_) => seen.insert((cell, row.study.clone())),
-                Aggregate::Rows | Aggregate::Sum(_) | Aggregate::Avg(_) => true,
+                Aggregate::Rows
+                | Aggregate::Sum(_)
+                | Aggregate::Avg(_)
+                | Aggregate::Variance { .. }
+                | Aggregate::Quantile { .. } => true,
             };
             if new {
                 truth.value += adds(measure, row).unwrap();
                 truth.rows += 1.0;
+                truth.numbers.push(adds(measure, row).unwrap());
             }
         }
     }
@@ -123,12 +131,21 @@ fn score(query: &PrivateQuery, models: &Models, merged: &RecordBatch, rows: &[&S
                 Aggregate::Patients => (1.0, truth.value),
                 Aggregate::Rows | Aggregate::Distinct(_) => (15.0, truth.value),
                 Aggregate::Sum(_) => (15.0 * 5_000.0, truth.value),
-                Aggregate::Avg(_) if truth.rows == 0.0 => continue,
+                Aggregate::Avg(_) | Aggregate::Variance { .. } | Aggregate::Quantile { .. }
+                    if truth.rows < 2.0 =>
+                {
+                    continue;
+                }
                 Aggregate::Avg(_) => (120.0, truth.value / truth.rows),
+                Aggregate::Variance { over, .. } => (3_600.0, variance(&truth.numbers, over).unwrap()),
+                Aggregate::Quantile { share, .. } => {
+                    (5_000.0, percentile(&truth.numbers, share.get()).unwrap())
+                }
             };
             let (lower, upper) = match row {
                 Some(row) => (number(column("_lower"), row).unwrap(), number(column("_upper"), row).unwrap()),
-                None if matches!(measure.of, Aggregate::Avg(_)) => (0.0, 120.0),
+                // Nothing is known of it beyond its public bounds.
+                None if is_of_its_own(&measure.of) => (0.0, each),
                 None => (0.0, hidden * each),
             };
             score.cells += 1;
@@ -224,4 +241,9 @@ async fn no_patients_and_too_few_look_the_same_byte_for_byte() {
         assert_eq!(answers[0].batch(), answers[1].batch());
         assert_eq!(answers[0].facts().rho, answers[1].facts().rho);
     }
+}
+
+/// Whether what nobody released is bounded by public bounds alone.
+fn is_of_its_own(of: &Aggregate) -> bool {
+    matches!(of, Aggregate::Avg(_) | Aggregate::Variance { .. } | Aggregate::Quantile { .. })
 }

@@ -9,7 +9,7 @@ use caim_ontology::Models;
 use caim_sql::catalogue::Catalogue;
 use caim_sql::lower::{Settings, lower};
 use caim_sql::plan::plan;
-use caim_sql::private_query::{Aggregate, Bins, Dim, Measure};
+use caim_sql::private_query::{Aggregate, Bins, Dim, Divisor, Measure};
 use caim_sql::text::{Statement, read};
 use caim_sql::{PrivateQuery, Refusal};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -110,12 +110,16 @@ const DIMS: [&str; 7] = [
     "floor(PatientAge / 20) * 20",
     "CASE WHEN PatientAge < 50 THEN 'young' WHEN PatientAge < 70 THEN 'middle' ELSE 'old' END",
 ];
-const MEASURES: [&str; 5] = [
+const MEASURES: [&str; 9] = [
     "count(DISTINCT PatientID)",
     "count(*)",
     "count(DISTINCT StudyInstanceUID)",
     "sum(instanceCount)",
     "avg(PatientAge)",
+    "var_pop(PatientAge)",
+    "var_samp(PatientAge)",
+    "median(PatientAge)",
+    "percentile_cont(instanceCount, 0.9)",
 ];
 
 /// A question over `dicom.series` and the condition of its WHERE.
@@ -210,7 +214,9 @@ pub(crate) fn adds(measure: &Measure, row: &Series) -> Option<f64> {
     match &measure.of {
         Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => Some(1.0),
         Aggregate::Sum(_) => row.instances.map(|n| n as f64),
-        Aggregate::Avg(_) => row.age.map(|n| n as f64),
+        Aggregate::Avg(_) | Aggregate::Variance { .. } => row.age.map(|n| n as f64),
+        Aggregate::Quantile { share, .. } if share.get() > 0.5 => row.instances.map(|n| n as f64),
+        Aggregate::Quantile { .. } => row.age.map(|n| n as f64),
     }
 }
 
@@ -238,4 +244,24 @@ pub(crate) fn released_cell(query: &PrivateQuery, merged: &RecordBatch, row: usi
         })
     };
     (0..query.dims.len()).map(text).collect()
+}
+
+/// The variance of numbers.
+pub(crate) fn variance(numbers: &[f64], over: Divisor) -> Option<f64> {
+    let count = numbers.len() as f64;
+    let divisor = match over {
+        Divisor::Population => count,
+        Divisor::Sample => count - 1.0,
+    };
+    let mean = numbers.iter().sum::<f64>() / count;
+    (divisor > 0.0).then(|| numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / divisor)
+}
+
+/// `percentile_cont` of numbers.
+pub(crate) fn percentile(numbers: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = share * (sorted.len().checked_sub(1)?) as f64;
+    let (low, high) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+    Some(low + (high - low) * rank.fract())
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use caim_ontology::{ColumnType, Role, Table, TableKind};
 use caim_sql::PrivateQuery;
+use caim_sql::bounds;
 use caim_sql::private_query::{
-    Aggregate, Atom, BoolTree, ColumnRef, DateOf, Edge, Endpoint, Exists, JoinKey, JoinTree, Link, Number,
-    TableRef, Value,
+    Aggregate, Atom, BoolTree, ColumnRef, DateOf, Edge, Endpoint, Exists, JoinKey, JoinTree, Link, Measure,
+    Number, TableRef, Value,
 };
 use caim_sql::released::arrow_type;
 use caim_warehouse::TableName;
@@ -19,7 +20,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
-use datafusion::functions_aggregate::expr_fn::{count, count_distinct, sum};
+use datafusion::functions_aggregate::expr_fn::{array_agg, count, count_distinct, sum};
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, cast, exists, ident, lit, not, out_ref_col, when,
 };
@@ -115,7 +116,7 @@ impl<'a> Execution<'a> {
             } else {
                 Some(self.condition(&measure.filter, &scope)?)
             };
-            for aggregate in aggregates(&measure.of, filter.as_ref(), &scope)? {
+            for aggregate in self.aggregates(query, measure, filter.as_ref(), &scope)? {
                 measures.push(aggregate.alias(format!("a{}", measures.len())));
             }
         }
@@ -154,7 +155,9 @@ impl<'a> Execution<'a> {
             let Some(number) = number else { continue };
             let value = numbers::value(number, &scope)?;
             match vector.of {
-                Vector::Sum(_) => columns.push(cast(value, DataType::Float64).alias(format!("v{i}"))),
+                Vector::Sum(_) | Vector::Squares(_) | Vector::Bins(_) => {
+                    columns.push(cast(value, DataType::Float64).alias(format!("v{i}")))
+                }
                 Vector::Distinct => columns.push(cast(value, DataType::Utf8).alias(format!("v{i}"))),
                 Vector::Patients | Vector::Rows => {}
             }
@@ -306,6 +309,39 @@ impl<'a> Execution<'a> {
         let plan = LogicalPlanBuilder::from(joined).filter(condition)?.project(vec![lit(1)])?.build()?;
         Ok(exists(Arc::new(plan)))
     }
+
+    /// What a measure is exactly, in the order of the reply's columns; a percentile is the list of its numbers.
+    ///
+    /// The filter stands inside the aggregate as a CASE, since `ExprFunctionExt::build` of DataFusion 55 forgets DISTINCT.
+    fn aggregates(
+        &self,
+        query: &PrivateQuery,
+        Measure { of, filter: condition }: &Measure,
+        filter: Option<&Expr>,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Expr>, ExecuteError> {
+        let counted = |value: Expr| match filter {
+            None => Ok(value),
+            Some(filter) => when(filter.clone(), value).end(),
+        };
+        let number = |number: &Number| Ok::<_, ExecuteError>(counted(numbers::value(number, scope)?)?);
+        Ok(match of {
+            Aggregate::Patients => vec![count_distinct(counted(Expr::Column(scope.patient()?))?)],
+            Aggregate::Rows => vec![count(counted(lit(1))?)],
+            Aggregate::Distinct(id) => vec![count_distinct(counted(Expr::Column(scope.column(id)?))?)],
+            Aggregate::Sum(value) => vec![sum(number(value)?)],
+            Aggregate::Avg(value) => {
+                vec![sum(cast(number(value)?, DataType::Float64)), count(number(value)?)]
+            }
+            Aggregate::Variance { of, .. } => {
+                let bounds = bounds::of(of, query, condition, self.models)
+                    .map_err(|refusal| ExecuteError::Model(refusal.reason))?;
+                let centred = cast(number(of)?, DataType::Float64) - lit(f64::midpoint(bounds.lo, bounds.hi));
+                vec![sum(centred.clone()), sum(centred.clone() * centred), count(number(of)?)]
+            }
+            Aggregate::Quantile { of, .. } => vec![array_agg(number(of)?)],
+        })
+    }
 }
 
 /// The physical schema of a table: the patient and the row key, where it has patients, then the model's columns.
@@ -332,24 +368,6 @@ fn keys(edge: &Edge, added: usize, scope: &Scope<'_>) -> Result<(Vec<Column>, Ve
         right.push(scope.column(&ColumnRef::new(added, own))?);
     }
     Ok((left, right))
-}
-
-/// The filter stands inside the aggregate as a CASE, since `ExprFunctionExt::build` of DataFusion 55 forgets DISTINCT.
-fn aggregates(of: &Aggregate, filter: Option<&Expr>, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
-    let counted = |value: Expr| match filter {
-        None => Ok(value),
-        Some(filter) => when(filter.clone(), value).end(),
-    };
-    let number = |number: &Number| Ok::<_, ExecuteError>(counted(numbers::value(number, scope)?)?);
-    Ok(match of {
-        Aggregate::Patients => vec![count_distinct(counted(Expr::Column(scope.patient()?))?)],
-        Aggregate::Rows => vec![count(counted(lit(1))?)],
-        Aggregate::Distinct(id) => vec![count_distinct(counted(Expr::Column(scope.column(id)?))?)],
-        Aggregate::Sum(value) => vec![sum(number(value)?)],
-        Aggregate::Avg(value) => {
-            vec![sum(cast(number(value)?, DataType::Float64)), count(number(value)?)]
-        }
-    })
 }
 
 fn above(column: &Expr, end: &Endpoint) -> Expr {

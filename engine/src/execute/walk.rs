@@ -8,13 +8,14 @@
 use std::collections::HashMap;
 
 use caim_sql::PrivateQuery;
+use caim_sql::bounds::EvenBins;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use datafusion::arrow::datatypes::{Float64Type, Schema, UInt32Type, UInt64Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
 
 use super::ExecuteError;
-use crate::accounting::{Accounting, FixedPoint, Vector};
+use crate::accounting::{Accounting, FixedPoint, Squares, Vector};
 
 /// Joined rows of one patient that are looked at; more come only from joins that multiply, and are passed over in the
 /// order of the row keys.
@@ -27,7 +28,7 @@ pub(crate) type Label = Box<[u8]>;
 pub(crate) struct Sums {
     /// Labels of the cells; the position is the cell.
     pub(crate) labels: Vec<Label>,
-    /// For each vector of the accounting, its sum in every cell.
+    /// For each vector of the accounting, its sums cell by cell, as many a cell as it has slots.
     pub(crate) vectors: Vec<Vec<i64>>,
     converter: Option<RowConverter>,
 }
@@ -63,8 +64,11 @@ struct Layout {
     values: Vec<(usize, Encoding)>,
 }
 
+#[derive(Clone, Copy)]
 enum Encoding {
     Number(FixedPoint),
+    Square(Squares),
+    Bin(EvenBins),
     Identity,
 }
 
@@ -142,7 +146,9 @@ impl<'a> Walk<'a> {
         let cell = self.labels.len() as u32;
         self.cells.insert(label.into(), cell);
         self.labels.push(label.into());
-        self.vectors.iter_mut().for_each(|sums| sums.push(0));
+        for (sums, noised) in self.vectors.iter_mut().zip(&self.accounting.vectors) {
+            sums.resize(sums.len() + noised.of.slots(), 0);
+        }
         cell
     }
 
@@ -189,17 +195,25 @@ impl<'a> Walk<'a> {
             let cell = self.rows.cell(*row);
             let worth = value.map_or(0, |v| self.rows.value(*row, v, self.layout.values.len()));
             let adds = match of {
-                Vector::Rows => 1,
-                Vector::Sum(_) => worth,
+                Vector::Rows | Vector::Bins(_) => 1,
+                Vector::Sum(_) | Vector::Squares(_) => worth,
                 Vector::Patients => i64::from(!seen.contains(&(cell, 0))),
                 Vector::Distinct => i64::from(!seen.contains(&(cell, worth))),
             };
-            match of {
-                Vector::Patients => seen.push((cell, 0)),
-                Vector::Distinct => seen.push((cell, worth)),
-                Vector::Rows | Vector::Sum(_) => {}
-            }
-            if let Some(sum) = sums.get_mut(cell as usize) {
+            let slot = match of {
+                Vector::Patients => {
+                    seen.push((cell, 0));
+                    0
+                }
+                Vector::Distinct => {
+                    seen.push((cell, worth));
+                    0
+                }
+                Vector::Rows | Vector::Sum(_) | Vector::Squares(_) => 0,
+                // The worth of a row is its bin.
+                Vector::Bins(_) => worth as usize,
+            };
+            if let Some(sum) = sums.get_mut(cell as usize * of.slots() + slot) {
                 *sum = sum.saturating_add(adds);
             }
         }
@@ -245,7 +259,7 @@ struct Columns<'b> {
 }
 
 enum Values<'b> {
-    Number(&'b datafusion::arrow::array::Float64Array, FixedPoint),
+    Number(&'b datafusion::arrow::array::Float64Array, Encoding),
     Identity(&'b StringArray),
 }
 
@@ -259,6 +273,8 @@ impl Layout {
         }
         let values = accounting.vectors.iter().enumerate().filter_map(|(i, v)| match v.of {
             Vector::Sum(fixed) => Some((i, Encoding::Number(fixed))),
+            Vector::Squares(squares) => Some((i, Encoding::Square(squares))),
+            Vector::Bins(bins) => Some((i, Encoding::Bin(bins))),
             Vector::Distinct => Some((i, Encoding::Identity)),
             Vector::Patients | Vector::Rows => None,
         });
@@ -277,8 +293,8 @@ impl Layout {
         let mut values = Vec::new();
         for (column, (vector, encoding)) in columns.iter().skip(self.flags.end).zip(&self.values) {
             let typed = match encoding {
-                Encoding::Number(fixed) => {
-                    Values::Number(column.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?, *fixed)
+                Encoding::Number(_) | Encoding::Square(_) | Encoding::Bin(_) => {
+                    Values::Number(column.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?, *encoding)
                 }
                 Encoding::Identity => Values::Identity(column.as_string_opt::<i32>().ok_or_else(wrong)?),
             };
@@ -306,9 +322,22 @@ impl Columns<'_> {
 impl Values<'_> {
     fn integer(&self, row: usize) -> i64 {
         match self {
-            Values::Number(numbers, fixed) if numbers.is_valid(row) => fixed.encode(numbers.value(row)),
+            Values::Number(numbers, encoding) if numbers.is_valid(row) => {
+                encoding.integer(numbers.value(row))
+            }
             Values::Identity(names) if names.is_valid(row) => fingerprint(names.value(row)),
             Values::Number(..) | Values::Identity(_) => 0,
+        }
+    }
+}
+
+impl Encoding {
+    fn integer(self, value: f64) -> i64 {
+        match self {
+            Encoding::Number(fixed) => fixed.encode(value),
+            Encoding::Square(squares) => squares.encode(value),
+            Encoding::Bin(bins) => bins.bin(value) as i64,
+            Encoding::Identity => 0,
         }
     }
 }

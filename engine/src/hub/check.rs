@@ -76,7 +76,11 @@ impl NodeCost {
         let measure = |(i, m): (usize, &caim_sql::private_query::Measure)| {
             let noise = accounting.noise_of(i)?;
             // A mean is released as a centred sum over a count of rows; the noise is that of the sum.
-            let vector = if matches!(m.of, Aggregate::Avg(_)) { " (its centred sum)" } else { "" };
+            let vector = match m.of {
+                Aggregate::Avg(_) | Aggregate::Variance { .. } => " (its centred sum)",
+                Aggregate::Quantile { .. } => " (rows in each public bin)",
+                Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) | Aggregate::Sum(_) => "",
+            };
             Some((format!("{}{vector}", describe(&m.of)), noise.sd, noise.effective_threshold))
         };
         let measures = query.measures.iter().enumerate().filter_map(measure).collect();
@@ -96,6 +100,10 @@ pub(super) fn describe(of: &Aggregate) -> String {
         Aggregate::Distinct(column) => format!("distinct {}", column.column),
         Aggregate::Sum(number) => format!("sum of {}", describe_number(number)),
         Aggregate::Avg(number) => format!("mean of {}", describe_number(number)),
+        Aggregate::Variance { of, .. } => format!("variance of {}", describe_number(of)),
+        Aggregate::Quantile { of, share } => {
+            format!("{} % percentile of {}", share.get() * 100.0, describe_number(of))
+        }
     }
 }
 

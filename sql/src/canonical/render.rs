@@ -7,8 +7,8 @@ use datafusion_sql::sqlparser::keywords::ALL_KEYWORDS;
 
 use crate::calendar::Day;
 use crate::private_query::{
-    Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Edge, Endpoint, Exists, JoinKey,
-    JoinTree, Labels, Link, Measure, Number, PrivateQuery, Recode, Value,
+    Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Divisor, Edge, Endpoint, Exists,
+    JoinKey, JoinTree, Labels, Link, Measure, Number, PrivateQuery, Recode, Value,
 };
 
 /// The question as one SELECT statement.
@@ -160,6 +160,11 @@ impl Scope<'_> {
             Aggregate::Distinct(column) => format!("count(DISTINCT {})", self.column(column)),
             Aggregate::Sum(number) => format!("sum({})", self.number(number)),
             Aggregate::Avg(number) => format!("avg({})", self.number(number)),
+            Aggregate::Variance { of, over: Divisor::Population } => format!("var_pop({})", self.number(of)),
+            Aggregate::Variance { of, over: Divisor::Sample } => format!("var_samp({})", self.number(of)),
+            Aggregate::Quantile { of, share } => {
+                format!("percentile_cont({}, {:?})", self.number(of), share.get())
+            }
         };
         if measure.filter.is_always() {
             return of;

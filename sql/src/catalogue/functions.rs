@@ -12,7 +12,7 @@ use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion_functions_aggregate::planner::AggregateFunctionPlanner;
 use datafusion_functions_window::planner::WindowFunctionPlanner;
 
-use super::concepts;
+use super::{concepts, released};
 use super::{nearest, unknown};
 use crate::refusal::{Code, Refusal};
 
@@ -77,7 +77,7 @@ impl Functions {
                 Volatility::Stable | Volatility::Volatile => volatile.extend(names),
             }
         }
-        for function in concepts::functions(ontology) {
+        for function in concepts::functions(ontology).into_iter().chain(released::functions()) {
             scalar.insert(function.name().to_owned(), Arc::new(function));
         }
         let aggregate = datafusion_functions_aggregate::all_default_aggregate_functions();

@@ -33,6 +33,8 @@ pub(super) enum Output {
     },
     Constant(ScalarValue),
     Measure(usize),
+    /// The square root of a variance.
+    Root(usize),
     /// A count of rows that SQL calls NULL where it is 0: `sum(1)`.
     CountOrNull(usize),
     /// How many different codes were released.

@@ -2,8 +2,9 @@
 
 use caim_ontology::Role;
 use datafusion_common::ScalarValue;
+use datafusion_common::arrow::datatypes::DataType;
 use datafusion_expr::Expr;
-use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams, Case};
+use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams, Case, Sort};
 
 use super::bins;
 use super::columns::{Target, target};
@@ -13,7 +14,7 @@ use super::constant::constant;
 use super::days;
 use super::groups::{Output, Question, dim};
 use super::refuse::not_in_aggregate;
-use crate::private_query::{Aggregate, Atom, BoolTree, Days, Measure, Number};
+use crate::private_query::{Aggregate, Atom, BoolTree, Days, Divisor, Measure, Number, Real};
 use crate::refusal::{Code, Refusal};
 
 impl Question {
@@ -30,28 +31,31 @@ impl Question {
         let AggregateFunction { func, params } = call;
         let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } = params;
         let name = func.name();
-        if !matches!((name, distinct), ("count", _) | ("sum" | "avg", false)) {
-            let distinct = if *distinct { "DISTINCT" } else { "" };
-            return Err(Refusal::new(
-                Code::AggregateNotAllowed,
-                format!("{name}({distinct}) is not answered"),
-            ));
+        let kind = Kind::of(name, *distinct).ok_or_else(|| not_answered(name, *distinct))?;
+        let (args, descends) = kind.arguments(name, args, order_by)?;
+        if null_treatment.is_some() {
+            return Err(Refusal::new(Code::Unsupported, format!("NULLS inside {name}()")));
         }
-        if !order_by.is_empty() || null_treatment.is_some() {
-            return Err(Refusal::new(Code::Unsupported, format!("ORDER BY or NULLS inside {name}()")));
-        }
-        let [arg] = args.as_slice() else {
+        let [arg, rest @ ..] = args else {
             let reason = format!("{name}() of {} expressions", args.len());
             return Err(Refusal::new(Code::ExpressionInAggregate, reason));
         };
         let filter = filter.as_ref().map(|f| reader.condition(f, Sense::Holds)).transpose()?;
         let mut filter: Vec<BoolTree> = filter.into_iter().collect();
         let of = counted_case(reader, arg, name, &mut filter)?;
-        match (name, distinct) {
-            ("count", false) => self.count(reader, &of, filter),
-            ("count", true) => self.count_distinct(reader, &of, filter),
-            ("sum", _) => self.sum(reader, &of, filter),
-            _ => self.average(reader, &of, filter),
+        match kind {
+            Kind::Count => self.count(reader, &of, filter),
+            Kind::CountDistinct => self.count_distinct(reader, &of, filter),
+            Kind::Sum => self.sum(reader, &of, filter),
+            Kind::Avg => Ok(Output::Measure(self.of(Aggregate::Avg(number(reader, &of)?), filter))),
+            Kind::Variance(over) => Ok(Output::Measure(self.variance(reader, &of, over, filter)?)),
+            Kind::Deviation(over) => Ok(Output::Root(self.variance(reader, &of, over, filter)?)),
+            Kind::Median | Kind::Percentile => {
+                let share = if kind == Kind::Median { 0.5 } else { share(rest.first(), descends)? };
+                let share = Real::new(share).ok_or_else(not_a_share)?;
+                let of = number(reader, &of)?;
+                Ok(Output::Measure(self.of(Aggregate::Quantile { of, share }, filter)))
+            }
         }
     }
 
@@ -121,9 +125,87 @@ impl Question {
         }
     }
 
-    fn average(&mut self, reader: &Reader<'_>, of: &Expr, filter: Vec<BoolTree>) -> Result<Output, Refusal> {
-        let number = number(reader, of)?;
-        Ok(Output::Measure(self.of(Aggregate::Avg(number), filter)))
+    fn variance(
+        &mut self,
+        reader: &Reader<'_>,
+        of: &Expr,
+        over: Divisor,
+        filter: Vec<BoolTree>,
+    ) -> Result<usize, Refusal> {
+        let of = number(reader, of)?;
+        Ok(self.of(Aggregate::Variance { of, over }, filter))
+    }
+}
+
+/// The aggregates of SQL that are answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Count,
+    CountDistinct,
+    Sum,
+    Avg,
+    Variance(Divisor),
+    Deviation(Divisor),
+    Median,
+    Percentile,
+}
+
+impl Kind {
+    fn of(name: &str, distinct: bool) -> Option<Self> {
+        Some(match (name, distinct) {
+            ("count", false) => Self::Count,
+            ("count", true) => Self::CountDistinct,
+            ("sum", false) => Self::Sum,
+            ("avg", false) => Self::Avg,
+            ("var", false) => Self::Variance(Divisor::Sample),
+            ("var_pop", false) => Self::Variance(Divisor::Population),
+            ("stddev", false) => Self::Deviation(Divisor::Sample),
+            ("stddev_pop", false) => Self::Deviation(Divisor::Population),
+            ("median" | "approx_median", false) => Self::Median,
+            ("percentile_cont" | "approx_percentile_cont", false) => Self::Percentile,
+            _ => return None,
+        })
+    }
+
+    /// The arguments, and whether they are ordered downwards: `WITHIN GROUP (ORDER BY x DESC)` stands for the first
+    /// argument. No other aggregate has an order.
+    fn arguments<'a>(
+        self,
+        name: &str,
+        args: &'a [Expr],
+        order_by: &[Sort],
+    ) -> Result<(&'a [Expr], bool), Refusal> {
+        let most = if self == Self::Percentile { 2 } else { 1 };
+        match (self, args, order_by) {
+            (_, [], _) | (_, _, []) if args.len() <= most => Ok((args, false)),
+            (Self::Percentile, [of, _], [sort]) if sort.expr == *of => Ok((args, !sort.asc)),
+            (_, _, []) => {
+                let reason = format!("{name}() of {} expressions", args.len());
+                Err(Refusal::new(Code::ExpressionInAggregate, reason))
+            }
+            (_, _, [..]) => Err(Refusal::new(Code::Unsupported, format!("ORDER BY inside {name}()"))),
+        }
+    }
+}
+
+fn not_answered(name: &str, distinct: bool) -> Refusal {
+    let distinct = if distinct { "DISTINCT" } else { "" };
+    Refusal::new(Code::AggregateNotAllowed, format!("{name}({distinct}) is not answered"))
+}
+
+fn not_a_share() -> Refusal {
+    Refusal::new(Code::Invalid, "the share of a percentile is a number between 0 and 1")
+        .with_rewrite("percentile_cont(x, 0.9)")
+}
+
+/// The second argument of a percentile.
+fn share(expr: Option<&Expr>, descends: bool) -> Result<f64, Refusal> {
+    let value = expr.and_then(constant).and_then(|value| value.cast_to(&DataType::Float64).ok());
+    match value {
+        Some(ScalarValue::Float64(Some(share))) if (0.0..=1.0).contains(&share) => {
+            Ok(if descends { 1.0 - share } else { share })
+        }
+        _ => Err(not_a_share()),
     }
 }
 

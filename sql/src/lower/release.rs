@@ -8,12 +8,14 @@ use datafusion_expr::logical_plan::EmptyRelation;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit, try_cast};
 use datafusion_functions::core::expr_fn::{coalesce, nullif};
 use datafusion_functions::datetime::expr_fn::make_date;
+use datafusion_functions::math::expr_fn::sqrt;
 use datafusion_functions_aggregate::expr_fn::count;
 
+use super::beside;
 use super::groups::Output;
 use super::probes::nothing_like;
 use crate::canonical::Positions;
-use crate::catalogue::ReleasedSource;
+use crate::catalogue::{ReleasedSource, Said};
 use crate::plan::refused;
 use crate::private_query::{Aggregate, DatePart, PrivateQuery};
 use crate::refusal::{Code, Refusal};
@@ -71,8 +73,13 @@ impl Asked {
 }
 
 impl Release<'_> {
-    /// A plan with the columns of `like`, computed from what is released.
-    pub(super) fn plan(&self, outputs: &[Output], like: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    /// A plan with the columns of `like`, computed from what is released; `beside`: with what stands beside measures.
+    pub(super) fn plan(
+        &self,
+        outputs: &[Output],
+        like: &LogicalPlan,
+        beside: bool,
+    ) -> Result<LogicalPlan, Refusal> {
         let joined = self.joined()?;
         let schema = Arc::clone(joined.schema());
         let columns = outputs.iter().zip(like.schema().iter()).map(|(output, (qualifier, field))| {
@@ -86,8 +93,35 @@ impl Release<'_> {
             };
             Ok(value.alias_qualified(qualifier.cloned(), field.name()))
         });
-        let columns = columns.collect::<Result<Vec<_>, Refusal>>()?;
+        let mut columns = columns.collect::<Result<Vec<_>, Refusal>>()?;
+        if beside {
+            for (output, (qualifier, field)) in outputs.iter().zip(like.schema().iter()) {
+                let said = self.beside_measure(output).into_iter().flatten();
+                columns.extend(said.map(|(said, value)| {
+                    value.alias_qualified(qualifier.cloned(), beside::name(field.name(), said))
+                }));
+            }
+        }
         joined.project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
+    }
+
+    /// What stands beside an output, where that is a measure by itself.
+    fn beside_measure(&self, output: &Output) -> Option<[(Said, Expr); 4]> {
+        let main = self.main.as_ref()?;
+        let of = |position: &usize, end: &str| {
+            let column = main.measure(*position);
+            Expr::Column(Column::new(column.relation, format!("{}{end}", column.name)))
+        };
+        match output {
+            Output::Measure(position) | Output::CountOrNull(position) => {
+                Some(beside::all(&of(position, ""), &of(position, "_lower"), &of(position, "_upper")))
+            }
+            Output::Root(position) => {
+                let root = |end| sqrt(of(position, end));
+                Some(beside::all(&root(""), &root("_lower"), &root("_upper")))
+            }
+            Output::Dim(_) | Output::FirstDay { .. } | Output::Constant(_) | Output::Codes(_) => None,
+        }
     }
 
     /// The main question's cells with the counts of codes beside them; the first count's cells where there is no main
@@ -160,6 +194,7 @@ impl Release<'_> {
             }
             Output::Constant(value) => Expr::Literal(value.clone(), None),
             Output::Measure(position) => measure(*position)?,
+            Output::Root(position) => sqrt(measure(*position)?),
             Output::CountOrNull(position) => nullif(measure(*position)?, lit(0i64)),
             Output::Codes(position) => {
                 let counted = Expr::Column(Column::new(Some(codes_table(*position)), "n"));
@@ -175,25 +210,42 @@ pub(super) fn unasked(
     outputs: &[Output],
     measures: &[Aggregate],
     like: &LogicalPlan,
+    beside: bool,
 ) -> Result<LogicalPlan, Refusal> {
     let grouped = outputs.iter().any(|o| matches!(o, Output::Dim(_) | Output::FirstDay { .. }));
-    if grouped {
+    if grouped && !beside {
         return Ok(nothing_like(like));
     }
-    let columns = outputs.iter().zip(like.schema().iter()).map(|(output, (qualifier, field))| {
-        let zero = match output {
-            Output::Measure(position) => measures.get(*position).is_some_and(|of| match of {
-                Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => true,
-                Aggregate::Sum(_) | Aggregate::Avg(_) => false,
-            }),
-            Output::Codes(_) => true,
-            Output::CountOrNull(_) | Output::Constant(_) | Output::Dim(_) | Output::FirstDay { .. } => false,
-        };
-        let value = if zero { lit(0i64) } else { lit(ScalarValue::Null) };
-        cast(value, field.data_type().clone()).alias_qualified(qualifier.cloned(), field.name())
-    });
-    let one_row = LogicalPlanBuilder::empty(true).project(columns.collect::<Vec<_>>());
-    one_row.and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
+    let is_count = |output: &Output| match output {
+        Output::Measure(position) => measures.get(*position).is_some_and(|of| match of {
+            Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) => true,
+            Aggregate::Sum(_)
+            | Aggregate::Avg(_)
+            | Aggregate::Variance { .. }
+            | Aggregate::Quantile { .. } => false,
+        }),
+        Output::Codes(_) => true,
+        Output::CountOrNull(_)
+        | Output::Root(_)
+        | Output::Constant(_)
+        | Output::Dim(_)
+        | Output::FirstDay { .. } => false,
+    };
+    let mut columns = Vec::with_capacity(outputs.len());
+    for (output, (qualifier, field)) in outputs.iter().zip(like.schema().iter()) {
+        let known = || if is_count(output) { lit(0i64) } else { lit(ScalarValue::Int64(None)) };
+        let value = cast(known(), field.data_type().clone());
+        columns.push(value.alias_qualified(qualifier.cloned(), field.name()));
+        let measured = matches!(output, Output::Measure(_) | Output::CountOrNull(_) | Output::Root(_));
+        if beside && measured {
+            let said = beside::all(&known(), &known(), &known()).into_iter();
+            columns.extend(said.map(|(said, value)| {
+                value.alias_qualified(qualifier.cloned(), beside::name(field.name(), said))
+            }));
+        }
+    }
+    let rows = LogicalPlanBuilder::empty(!grouped).project(columns);
+    rows.and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
 }
 
 fn codes_table(i: usize) -> TableReference {

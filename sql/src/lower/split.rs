@@ -10,11 +10,13 @@ use datafusion_expr::logical_plan::{Aggregate, Distinct, Subquery, TableScan};
 use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::Settings;
+use super::beside;
 use super::groups::{Output, Question};
 use super::probes::{is_nothing, nothing_like};
 use super::release::{self, Asked, Release};
 use super::rows::Rows;
 use super::scope::{Operand, Scope, operand};
+use super::sets;
 use crate::canonical::{arranged, is_never};
 use crate::catalogue::{model_table, public_table};
 use crate::plan::refused;
@@ -30,7 +32,7 @@ pub(super) fn split(
     settings: &Settings,
 ) -> Result<(Vec<PrivateQuery>, LogicalPlan), Refusal> {
     let mut split = Split { models, settings, queries: Vec::new() };
-    let remainder = split.remainder(plan)?;
+    let remainder = split.remainder(plan, false)?;
     check_remainder(&remainder)?;
     Ok((split.queries, remainder))
 }
@@ -45,11 +47,12 @@ struct Split<'a> {
 type Cohort = (JoinTree, BoolTree);
 
 impl Split<'_> {
-    fn remainder(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    /// What remains of a plan; `beside`: with columns for what stands beside its measures.
+    fn remainder(&mut self, plan: &LogicalPlan, beside: bool) -> Result<LogicalPlan, Refusal> {
         match plan {
             nothing if is_nothing(nothing) => Ok(nothing_like(nothing)),
             LogicalPlan::Aggregate(aggregate) if reads_rows(&aggregate.input) => {
-                self.aggregate(plan, aggregate)
+                self.grouped(plan, aggregate, beside)
             }
             LogicalPlan::Distinct(Distinct::All(input)) if reads_rows(input) => self.distinct(plan, input),
             shown if shows_rows(shown) => Err(self.rows_asked(shown)),
@@ -57,17 +60,17 @@ impl Split<'_> {
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
             | LogicalPlan::Window(_)
-            | LogicalPlan::Aggregate(_)
             | LogicalPlan::Sort(_)
             | LogicalPlan::Join(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Limit(_) => self.rebuilt(plan, beside),
+            LogicalPlan::Aggregate(_)
             | LogicalPlan::Repartition(_)
             | LogicalPlan::Union(_)
             | LogicalPlan::Subquery(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::Limit(_)
             | LogicalPlan::Distinct(_)
             | LogicalPlan::EmptyRelation(_)
-            | LogicalPlan::Values(_) => self.rebuilt(plan),
+            | LogicalPlan::Values(_) => self.rebuilt(plan, false),
             LogicalPlan::Extension(_) | LogicalPlan::Unnest(_) | LogicalPlan::RecursiveQuery(_) => {
                 Err(Refusal::new(Code::Unsupported, "UNNEST and recursive queries"))
             }
@@ -83,13 +86,21 @@ impl Split<'_> {
         }
     }
 
-    /// The same node over split inputs, with split subqueries in its expressions.
-    fn rebuilt(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
-        let inputs =
-            plan.inputs().into_iter().map(|input| self.remainder(input)).collect::<Result<Vec<_>, _>>()?;
-        let expressions = plan.expressions().into_iter().map(|e| self.expression(e));
-        let expressions = expressions.collect::<Result<Vec<_>, _>>()?;
-        plan.with_new_exprs(expressions, inputs).map_err(|e| refused(&e))
+    /// The same node over split inputs, with split subqueries in its expressions, and with what they ask of measures in
+    /// the place of functions. `beside`: what stands beside measures is passed on.
+    fn rebuilt(&mut self, plan: &LogicalPlan, beside: bool) -> Result<LogicalPlan, Refusal> {
+        let expressions = plan.expressions();
+        let asked = beside || expressions.iter().any(beside::is_asked);
+        let inputs = plan.inputs().into_iter().map(|input| self.remainder(input, asked));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let expressions = expressions.into_iter().map(|e| self.expression(beside::resolved(e, &inputs)?));
+        let mut expressions = expressions.collect::<Result<Vec<_>, _>>()?;
+        if let (true, LogicalPlan::Projection(_), [input]) = (beside, plan, inputs.as_slice()) {
+            let passed = beside::passed_on(&expressions, input);
+            expressions.extend(passed);
+        }
+        let rebuilt = plan.with_new_exprs(expressions, inputs).map_err(|e| refused(&e))?;
+        if beside { Ok(rebuilt) } else { beside::stripped(rebuilt, plan.schema()) }
     }
 
     /// An expression at the hub: its subqueries are questions of their own.
@@ -115,20 +126,33 @@ impl Split<'_> {
     }
 
     fn subquery(&mut self, subquery: &Subquery) -> Result<Subquery, DataFusionError> {
-        let plan = self.remainder(&subquery.subquery);
+        let plan = self.remainder(&subquery.subquery, false);
         let plan = plan.map_err(|refusal| DataFusionError::External(Box::new(refusal)))?;
         Ok(subquery.with_plan(Arc::new(plan)))
     }
 
-    /// An aggregate at the gate.
-    fn aggregate(&mut self, plan: &LogicalPlan, aggregate: &Aggregate) -> Result<LogicalPlan, Refusal> {
-        if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Err(Refusal::new(
-                Code::Unsupported,
-                "GROUPING SETS, ROLLUP and CUBE over rows of patients",
-            )
-            .with_rewrite("ask each grouping by itself, and put them together with UNION ALL"));
-        }
+    /// An aggregate at the gate, set by set where it has grouping sets.
+    fn grouped(
+        &mut self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+        beside: bool,
+    ) -> Result<LogicalPlan, Refusal> {
+        let Some(parts) = sets::parts(aggregate)? else { return self.aggregate(plan, aggregate, beside) };
+        let shaped = parts.iter().map(|part| match &part.aggregate {
+            set @ LogicalPlan::Aggregate(own) => part.shaped(self.aggregate(set, own, beside)?, aggregate),
+            _ => Err(Refusal::new(Code::Malformed, "a grouping set is no aggregate")),
+        });
+        sets::united(shaped.collect::<Result<_, _>>()?, aggregate)
+    }
+
+    /// An aggregate over plain groups.
+    fn aggregate(
+        &mut self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+        beside: bool,
+    ) -> Result<LogicalPlan, Refusal> {
         let mut rows = Rows::counted(self.models);
         let scope = rows.read(&aggregate.input)?;
         let mut question = Question::default();
@@ -145,7 +169,7 @@ impl Split<'_> {
             outputs.push(question.aggregate(&reader, &rows.substitute(&scope, measure)?)?);
         }
         let cohort = rows.finish()?;
-        self.answered(plan, cohort, question, &outputs)
+        self.answered(plan, cohort, question, &outputs, beside)
     }
 
     /// `SELECT DISTINCT` at the gate: its cells.
@@ -161,7 +185,7 @@ impl Split<'_> {
             return Err(Refusal::new(Code::Unsupported, "DISTINCT of constants over rows of patients"));
         }
         let cohort = rows.finish()?;
-        self.answered(plan, cohort, question, &outputs)
+        self.answered(plan, cohort, question, &outputs, false)
     }
 
     /// Asks what an aggregate needs and puts a plan with its columns in its place.
@@ -171,6 +195,7 @@ impl Split<'_> {
         (from, cohort): Cohort,
         question: Question,
         outputs: &[Output],
+        beside: bool,
     ) -> Result<LogicalPlan, Refusal> {
         let Question { dims, measures, codes } = question;
         let count = dims.len();
@@ -188,7 +213,7 @@ impl Split<'_> {
         let main = main.map(|query| self.ask(query)).transpose()?;
         let hidden = hidden.into_iter().map(|query| self.ask(query)).collect::<Result<Vec<_>, _>>()?;
         if main.as_ref().is_some_and(|asked| is_never(&asked.query.cohort)) {
-            return release::unasked(outputs, &measured, plan);
+            return release::unasked(outputs, &measured, plan, beside);
         }
         let number = |mut asked: Asked| {
             asked.number = (!is_never(&asked.query.cohort)).then(|| self.number(&asked.query));
@@ -197,7 +222,7 @@ impl Split<'_> {
         let mut numbered: Vec<Asked> = main.into_iter().chain(hidden).map(number).collect();
         let codes = numbered.split_off(usize::from(needs_main));
         let release = Release { models: self.models, main: numbered.pop(), codes, dims: count };
-        release.plan(outputs, plan)
+        release.plan(outputs, plan, beside)
     }
 
     fn query(&self, from: JoinTree, cohort: BoolTree) -> PrivateQuery {

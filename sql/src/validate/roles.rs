@@ -243,6 +243,14 @@ pub(super) fn measure(of: &Aggregate, tables: &Tables<'_>) -> Result<(), Refusal
                 }
             }
         }
-        Aggregate::Sum(number) | Aggregate::Avg(number) => bins::number(number, tables).map(|_| ()),
+        Aggregate::Sum(number) | Aggregate::Avg(number) | Aggregate::Variance { of: number, .. } => {
+            bins::number(number, tables).map(|_| ())
+        }
+        Aggregate::Quantile { of, share } if (0.0..=1.0).contains(&share.get()) => {
+            bins::number(of, tables).map(|_| ())
+        }
+        Aggregate::Quantile { .. } => {
+            Err(Refusal::new(Code::Malformed, "the share of a percentile lies between 0 and 1"))
+        }
     }
 }

@@ -61,7 +61,9 @@ fn walked(rows: &[Row], max_rows: Option<u32>, cut: usize) -> BTreeMap<Vec<u8>, 
         let (_, source) = accounting.measures[measure];
         let vector = match source {
             crate::accounting::Source::Count(v) | crate::accounting::Source::Sum(v) => v,
-            crate::accounting::Source::Mean { .. } => unreachable!(),
+            crate::accounting::Source::Mean { .. }
+            | crate::accounting::Source::Spread { .. }
+            | crate::accounting::Source::Bins(_) => unreachable!(),
         };
         sums.vectors[vector][cell]
     };
@@ -140,7 +142,9 @@ proptest! {
             accounting.measures.iter().map(|(_, source)| match source {
                 crate::accounting::Source::Count(v) | crate::accounting::Source::Sum(v) =>
                     accounting.vectors[*v].sd_1024 as f64 / 1024.0,
-                crate::accounting::Source::Mean { .. } => unreachable!(),
+                crate::accounting::Source::Mean { .. }
+            | crate::accounting::Source::Spread { .. }
+            | crate::accounting::Source::Bins(_) => unreachable!(),
             }).collect();
         let noise = accounting.noise_sd;
         prop_assert!(length(|c| c.0) <= sds[0] / noise + 1e-9);
