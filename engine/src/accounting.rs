@@ -368,13 +368,15 @@ fn tables<'m>(query: &PrivateQuery, models: &'m Models) -> Result<Vec<&'m Table>
 
 /// `c`: how many rows one patient may add to an answer.
 pub(crate) fn rows_of_patient(query: &PrivateQuery, models: &Models) -> Result<u32, String> {
-    let largest = tables(query, models)?.iter().map(|t| t.rows_per_patient).max().unwrap_or(1);
+    let models = query.over(models).map_err(|refusal| refusal.reason)?;
+    let largest = tables(query, &models)?.iter().map(|t| t.rows_per_patient).max().unwrap_or(1);
     Ok(query.max_rows_per_patient.unwrap_or(largest))
 }
 
 /// `L`: one cell a patient when every dimension stands in a table of one row a patient; else [`CELLS_PER_PATIENT`].
 pub(crate) fn cells_of_patient(query: &PrivateQuery, models: &Models) -> Result<u32, String> {
-    let tables = tables(query, models)?;
+    let models = query.over(models).map_err(|refusal| refusal.reason)?;
+    let tables = tables(query, &models)?;
     let fixed = |column: &ColumnRef| {
         tables
             .get(column.table)
@@ -410,6 +412,7 @@ mod tests {
         let measures = measures.into_iter().map(|of| Measure { of, filter: BoolTree::always() }).collect();
         PrivateQuery {
             version: VERSION,
+            per_patient: Vec::new(),
             from: JoinTree { tables: vec![TableRef::new(table.0, table.1)], edges: vec![] },
             cohort: BoolTree::always(),
             dims: dims.iter().map(|d| Dim::Column(ColumnRef::new(0, d))).collect(),

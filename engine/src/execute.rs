@@ -5,6 +5,7 @@
 
 mod concepts;
 mod numbers;
+mod per_patient;
 mod plan;
 pub(crate) mod walk;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
+use caim_sql::private_query::PerPatient;
 use caim_warehouse::Epoch;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
@@ -31,6 +33,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) epoch: &'a Epoch,
     pub(crate) models: &'a Models,
     pub(crate) runtime: &'a Arc<RuntimeEnv>,
+    /// The values per patient that the question brings along.
+    pub(crate) per_patient: &'a [PerPatient],
 }
 
 /// Why a computation failed. The text is for the operator's log; it names files and plans, not values.
@@ -51,7 +55,8 @@ impl Execution<'_> {
     /// The exact answer, in the schema of [`reply::schema`].
     pub(crate) async fn exact(&self, query: &PrivateQuery) -> Result<RecordBatch, ExecuteError> {
         let schema = reply::schema(query, self.models).map_err(ExecuteError::Model)?;
-        let plan = self.exact_plan(query)?;
+        let models = query.over(self.models).map_err(|refusal| ExecuteError::Model(refusal.reason))?;
+        let plan = self.about(query, &models).exact_plan(query)?;
         let batches = self.run(plan).await?;
         let columns = datafusion::arrow::compute::concat_batches(&batches.0, &batches.1)
             .map_err(DataFusionError::from)?;
@@ -75,13 +80,19 @@ impl Execution<'_> {
         query: &PrivateQuery,
         accounting: &Accounting,
     ) -> Result<Sums, ExecuteError> {
-        let plan = self.contribution_plan(query, accounting)?;
+        let models = query.over(self.models).map_err(|refusal| ExecuteError::Model(refusal.reason))?;
+        let plan = self.about(query, &models).contribution_plan(query, accounting)?;
         let mut stream = self.context().execute_logical_plan(plan).await?.execute_stream().await?;
         let mut walk = Walk::new(query, accounting, &stream.schema())?;
         while let Some(batch) = stream.try_next().await? {
             walk.take(&batch)?;
         }
         Ok(walk.finish())
+    }
+
+    /// The same over the question's own values per patient and the models with them.
+    fn about<'q>(&'q self, query: &'q PrivateQuery, models: &'q Models) -> Execution<'q> {
+        Execution { models, per_patient: &query.per_patient, ..*self }
     }
 
     async fn run(

@@ -286,6 +286,7 @@ mod tests {
             let ledger = Ledger::open(&state, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
             let query = PrivateQuery {
                 version: VERSION,
+                per_patient: Vec::new(),
                 from: JoinTree { tables: vec![TableRef::new("omop", "person")], edges: vec![] },
                 cohort: BoolTree::always(),
                 dims: vec![],

@@ -118,6 +118,7 @@ pub(crate) fn number_type(
 
 /// The Arrow type of a column of the query.
 fn column_type(query: &PrivateQuery, column: &ColumnRef, models: &Models) -> Result<DataType, String> {
+    let models = query.over(models).map_err(|refusal| refusal.reason)?;
     let table = query.from.tables.get(column.table).ok_or("a column of no table")?;
     let table = models.table(&table.schema, &table.table).map_err(|e| e.to_string())?;
     let column = table.column(&column.column).ok_or_else(|| format!("no column {}", column.column))?;

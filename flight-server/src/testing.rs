@@ -95,6 +95,7 @@ fn series(modalities: &[&str]) -> RecordBatch {
 pub(crate) fn by_modality() -> PrivateQuery {
     PrivateQuery {
         version: VERSION,
+        per_patient: Vec::new(),
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: Vec::new() },
         cohort: BoolTree::always(),
         dims: vec![Dim::Column(ColumnRef::new(0, "modality"))],

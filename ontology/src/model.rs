@@ -10,7 +10,7 @@ use crate::ontology::Ontology;
 /// All data models that a hub or node was started with, by schema name, and what the codes in them mean.
 #[derive(Debug, Clone)]
 pub struct Models {
-    by_schema: BTreeMap<String, DataModel>,
+    by_schema: BTreeMap<String, Arc<DataModel>>,
     /// `None` stands for the bundled ones, which are built when they are needed first.
     mappings: Option<Arc<Mappings>>,
 }
@@ -236,7 +236,7 @@ impl Models {
         let mut by_schema = BTreeMap::new();
         for model in models {
             let schema = model.schema.clone();
-            if by_schema.insert(schema.clone(), model).is_some() {
+            if by_schema.insert(schema.clone(), Arc::new(model)).is_some() {
                 return Err(ModelError::File { file: schema, reason: "the schema is defined twice".into() });
             }
         }
@@ -249,6 +249,14 @@ impl Models {
     #[must_use]
     pub fn with_mappings(self, mappings: Arc<Mappings>) -> Self {
         Self { mappings: Some(mappings), ..self }
+    }
+
+    /// The same models and one more, in the place of any other of its schema. The others are shared, not copied.
+    #[must_use]
+    pub fn with_model(&self, model: DataModel) -> Self {
+        let mut models = self.clone();
+        models.by_schema.insert(model.schema.clone(), Arc::new(model));
+        models
     }
 
     /// What values of sources mean in the coded columns.
@@ -273,13 +281,13 @@ impl Models {
 
     /// All models, by schema name.
     pub fn iter(&self) -> impl Iterator<Item = &DataModel> {
-        self.by_schema.values()
+        self.by_schema.values().map(AsRef::as_ref)
     }
 
     /// The model of a schema, found in any case.
     #[must_use]
     pub fn model(&self, schema: &str) -> Option<&DataModel> {
-        self.by_schema.get(&schema.to_lowercase())
+        self.by_schema.get(&schema.to_lowercase()).map(AsRef::as_ref)
     }
 
     /// A table, found in any case.

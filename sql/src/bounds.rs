@@ -56,7 +56,8 @@ impl EvenBins {
 }
 
 /// The bounds that a number is clamped to under a filter. A column's stand in its model; those of days are what the
-/// cohort or the filter says of the same two dates, and [`DEFAULT_DAYS`] where they leave an end open.
+/// cohort or the filter says of the same two dates, and [`DEFAULT_DAYS`] where they leave an end open; those of a count of
+/// one patient's rows what they say of it, and the rows that a patient may add.
 ///
 /// # Errors
 /// `Malformed` when the column is not there or has no bounds, which validation excludes.
@@ -66,8 +67,18 @@ pub fn of(
     filter: &BoolTree,
     models: &Models,
 ) -> Result<Bounds, Refusal> {
+    let models = query.over(models)?;
+    let models = models.as_ref();
     let own = match number {
-        Number::Column(column) => Tables::unchecked(&query.from, models)?.column(column)?.bounds(),
+        Number::Column(column) => match query.reach(column, models) {
+            Some(reach) => {
+                let mut said = Said::default();
+                said.add(&query.cohort, number);
+                said.add(filter, number);
+                Some(said.count(reach))
+            }
+            None => Tables::unchecked(&query.from, models)?.column(column)?.bounds(),
+        },
         Number::Days(_) => {
             let mut said = Said::default();
             said.add(&query.cohort, number);
@@ -83,8 +94,9 @@ pub fn of(
 /// # Errors
 /// `Malformed` when the column is not there.
 pub fn column_type(number: &Number, query: &PrivateQuery, models: &Models) -> Result<ColumnType, Refusal> {
+    let models = query.over(models)?;
     match number {
-        Number::Column(column) => Ok(Tables::unchecked(&query.from, models)?.column(column)?.ty),
+        Number::Column(column) => Ok(Tables::unchecked(&query.from, &models)?.column(column)?.ty),
         Number::Days(_) => Ok(ColumnType::Integer),
     }
 }
@@ -116,7 +128,8 @@ pub fn bins(number: &Number, width: &Value, query: &PrivateQuery, models: &Model
         (Number::Days(_), None, Some(_)) => Ok(Span { first: last.saturating_sub(most - 1), last }),
         (Number::Days(_), Some(_), Some(_)) | (Number::Column(_), _, _) => {
             let count = last.saturating_sub(first).saturating_add(1);
-            let tables = Tables::unchecked(&query.from, models)?;
+            let models = query.over(models)?;
+            let tables = Tables::unchecked(&query.from, &models)?;
             let name = number_name(number, &tables)?;
             let reason = format!("{name} has {count} bins of width {width}; {MAX_BINS} are offered");
             let upto = (first as f64 + MAX_BINS as f64) * width;
@@ -233,6 +246,12 @@ impl Said {
         Bounds { lo, hi: hi.max(lo + 1.0), grid: 1.0 }
     }
 
+    /// The bounds of a count of rows: what is said of it, and its reach where nothing is.
+    fn count(&self, reach: f64) -> Bounds {
+        let lo = self.lo.unwrap_or(0.0).max(0.0);
+        Bounds { lo, hi: self.hi.unwrap_or(reach).max(lo + 1.0), grid: 1.0 }
+    }
+
     /// The part of public bounds that is left, or all where nothing is.
     fn within(&self, bounds: Bounds) -> Bounds {
         let lo = self.lo.map_or(bounds.lo, |lo| lo.max(bounds.lo));
@@ -266,6 +285,7 @@ mod tests {
     fn query(table: &str, cohort: BoolTree) -> PrivateQuery {
         PrivateQuery {
             version: VERSION,
+            per_patient: Vec::new(),
             from: JoinTree { tables: vec![TableRef::new("world", table)], edges: Vec::new() },
             cohort,
             dims: Vec::new(),

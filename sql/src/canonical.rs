@@ -5,6 +5,7 @@
 
 mod condition;
 mod days;
+mod per_patient;
 mod render;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,16 @@ pub(crate) struct Positions {
 
 /// The canonical form, and where dims and measures went.
 pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
-    let PrivateQuery { version, from, cohort, dims, measures, noise_sd_milli, max_rows_per_patient } = query;
+    let PrivateQuery {
+        version,
+        per_patient,
+        from,
+        cohort,
+        dims,
+        measures,
+        noise_sd_milli,
+        max_rows_per_patient,
+    } = per_patient::canonical(query);
     let (from, renumber) = tree(from);
     let cohort = condition::canonical(&cohort, &renumber);
     let dims = dims.into_iter().map(|dim| match dim {
@@ -58,7 +68,17 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
     let (dims, dim_positions) = sorted(dims.collect());
     let (measures, measure_positions) = sorted(measures.collect());
     let positions = Positions { dims: dim_positions, measures: measure_positions };
-    (PrivateQuery { version, from, cohort, dims, measures, noise_sd_milli, max_rows_per_patient }, positions)
+    let query = PrivateQuery {
+        version,
+        per_patient,
+        from,
+        cohort,
+        dims,
+        measures,
+        noise_sd_milli,
+        max_rows_per_patient,
+    };
+    (query, positions)
 }
 
 /// Values sorted, codes sorted and each once; what gets the value of the rest is not listed.

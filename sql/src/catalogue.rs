@@ -25,7 +25,7 @@ use functions::Functions;
 pub(crate) use concepts::{IS_A, LABEL, ROLL_UP, ROLL_UP_TO};
 pub(crate) use functions::{foldable, of_vocabularies};
 pub(crate) use released::Said;
-pub(crate) use sources::{PublicSource, ReleasedSource, model_table, public_table};
+pub(crate) use sources::{PublicSource, ReleasedSource, model_source, model_table, public_table};
 
 /// The schema of tables that are named without one: the common data model.
 pub const DEFAULT_SCHEMA: &str = "eucaim";

@@ -37,6 +37,7 @@ pub mod canonical;
 pub mod catalogue;
 pub mod concepts;
 pub mod lower;
+mod per_patient;
 pub mod plan;
 pub mod private_query;
 pub mod refusal;

@@ -15,6 +15,8 @@ mod days;
 mod groups;
 mod joins;
 mod measures;
+mod patient_values;
+mod per_patient;
 mod probes;
 mod refuse;
 mod release;

@@ -53,6 +53,8 @@ fn value_type(example: Option<&Value>) -> DataType {
 /// # Errors
 /// When the query names a table or column that the models do not have.
 pub fn schema(query: &PrivateQuery, models: &Models) -> Result<Schema, Refusal> {
+    let models = query.over(models)?;
+    let models = models.as_ref();
     let column_type = |column: &ColumnRef| Ok(arrow_type(validate::column(&query.from, column, models)?.ty));
     let number_type = |of: &Number| Ok::<_, Refusal>(arrow_type(bounds::column_type(of, query, models)?));
     let mut fields = Vec::with_capacity(query.dims.len() + 3 * query.measures.len());

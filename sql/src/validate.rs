@@ -5,6 +5,7 @@
 
 mod bins;
 mod concepts;
+mod per_patient;
 mod roles;
 mod tree;
 
@@ -72,10 +73,12 @@ fn check(query: &PrivateQuery, models: &Models, max_atoms: usize) -> Result<(), 
     if query.dims.is_empty() && query.measures.is_empty() {
         return Err(Refusal::new(Code::Malformed, "the question has neither dimensions nor measures"));
     }
-    let mut check = Check { models, atoms: 0, max_atoms };
+    let mut check = Check { atoms: 0, max_atoms };
+    let models = per_patient::checked(&query.per_patient, &mut check, models)?;
+    let models = models.as_ref();
     let tables = Tables::checked(&query.from, models)?;
     let around = Around { own: &tables, outer: None };
-    check.condition(&query.cohort, around, Depth::default())?;
+    check.condition(&query.cohort, around, Depth::default(), models)?;
     for dim in &query.dims {
         roles::dim(dim, &tables, models)?;
     }
@@ -85,7 +88,7 @@ fn check(query: &PrivateQuery, models: &Models, max_atoms: usize) -> Result<(), 
             return Err(Refusal::new(Code::Unsupported, "EXISTS in a FILTER or CASE of an aggregate")
                 .with_rewrite("ask it by itself, with EXISTS in WHERE, and join the two answers"));
         }
-        check.condition(&measure.filter, around, Depth::default())?;
+        check.condition(&measure.filter, around, Depth::default(), models)?;
     }
     Ok(())
 }
@@ -181,28 +184,39 @@ impl<'a> Around<'_, 'a> {
     }
 }
 
-struct Check<'a> {
-    models: &'a Models,
+struct Check {
     atoms: usize,
     max_atoms: usize,
 }
 
-impl Check<'_> {
-    fn condition(&mut self, tree: &BoolTree, around: Around<'_, '_>, depth: Depth) -> Result<(), Refusal> {
+impl Check {
+    fn condition(
+        &mut self,
+        tree: &BoolTree,
+        around: Around<'_, '_>,
+        depth: Depth,
+        models: &Models,
+    ) -> Result<(), Refusal> {
         if depth.nesting > MAX_CONDITION_DEPTH {
             return Err(too_many("nested conditions", depth.nesting, MAX_CONDITION_DEPTH));
         }
         let inner = Depth { nesting: depth.nesting + 1, ..depth };
         match tree {
             BoolTree::And(parts) | BoolTree::Or(parts) => {
-                parts.iter().try_for_each(|part| self.condition(part, around, inner))
+                parts.iter().try_for_each(|part| self.condition(part, around, inner, models))
             }
-            BoolTree::Not(part) => self.condition(part, around, inner),
-            BoolTree::Is(atom) => self.atom(atom, around, depth),
+            BoolTree::Not(part) => self.condition(part, around, inner, models),
+            BoolTree::Is(atom) => self.atom(atom, around, depth, models),
         }
     }
 
-    fn atom(&mut self, atom: &Atom, around: Around<'_, '_>, depth: Depth) -> Result<(), Refusal> {
+    fn atom(
+        &mut self,
+        atom: &Atom,
+        around: Around<'_, '_>,
+        depth: Depth,
+        models: &Models,
+    ) -> Result<(), Refusal> {
         let tables = around.own;
         self.atoms += 1;
         if self.atoms > self.max_atoms {
@@ -217,19 +231,25 @@ impl Check<'_> {
                 bins::days(around.date(from)?, around.date(to)?)?;
                 bins::date_diff(*lo, *hi, both_outside)
             }
-            Atom::IsA { column, concept } => concepts::is_a(tables.named(column)?, concept, self.models),
-            Atom::Exists(exists) => self.exists(exists, tables, depth),
+            Atom::IsA { column, concept } => concepts::is_a(tables.named(column)?, concept, models),
+            Atom::Exists(exists) => self.exists(exists, tables, depth, models),
         }
     }
 
-    fn exists(&mut self, exists: &Exists, outer: &Tables<'_>, depth: Depth) -> Result<(), Refusal> {
+    fn exists(
+        &mut self,
+        exists: &Exists,
+        outer: &Tables<'_>,
+        depth: Depth,
+        models: &Models,
+    ) -> Result<(), Refusal> {
         let deeper = Depth { exists: depth.exists + 1, nesting: depth.nesting + 1 };
         if deeper.exists > MAX_EXISTS_DEPTH {
             return Err(too_many("nested EXISTS", deeper.exists, MAX_EXISTS_DEPTH));
         }
-        let inner = Tables::checked(&exists.from, self.models)?;
+        let inner = Tables::checked(&exists.from, models)?;
         tree::link(&exists.link, outer, &inner)?;
-        self.condition(&exists.cohort, Around { own: &inner, outer: Some(outer) }, deeper)
+        self.condition(&exists.cohort, Around { own: &inner, outer: Some(outer) }, deeper, models)
     }
 }
 

@@ -35,6 +35,45 @@ WHERE subject_id LIKE 'DICOM.Modality:%'
 # Name, question to the hub, question to DuckDB, values of parameters.
 QUESTIONS = [
     (
+        "subtotals by ROLLUP, told apart by grouping()",
+        "SELECT Modality, PatientSex, grouping(PatientSex) AS g, count(*), count(DISTINCT PatientID) FROM dicom.series "
+        "GROUP BY ROLLUP(Modality, PatientSex)",
+        "SELECT Modality, PatientSex, grouping(PatientSex), count(*), count(DISTINCT PatientID) FROM series "
+        "GROUP BY ROLLUP(Modality, PatientSex)",
+        None,
+    ),
+    (
+        "all groupings by CUBE with HAVING",
+        "SELECT collection_id, Modality, count(*) AS n FROM dicom.series "
+        "GROUP BY CUBE(collection_id, Modality) HAVING count(*) > 500",
+        "SELECT collection_id, Modality, count(*) FROM series GROUP BY CUBE(collection_id, Modality) HAVING count(*) > 500",
+        None,
+    ),
+    (
+        "spread and percentiles of ages",
+        "SELECT Modality, avg(PatientAge), stddev(PatientAge), var_pop(PatientAge), median(CAST(PatientAge AS DOUBLE)), "
+        "percentile_cont(0.9) WITHIN GROUP (ORDER BY PatientAge) FROM dicom.series GROUP BY Modality",
+        "SELECT Modality, avg(PatientAge), stddev(PatientAge), var_pop(PatientAge), median(PatientAge), "
+        "quantile_cont(PatientAge, 0.9) FROM series GROUP BY Modality",
+        None,
+    ),
+    (
+        "patients by their number of studies",
+        "SELECT n, count(*) AS patients FROM (SELECT patient_id, count(DISTINCT StudyInstanceUID) AS n "
+        "FROM dicom.series GROUP BY patient_id) AS counted GROUP BY n",
+        "SELECT n, count(*) FROM (SELECT PatientID, count(DISTINCT StudyInstanceUID) AS n FROM series "
+        "WHERE PatientID IS NOT NULL GROUP BY PatientID) GROUP BY n",
+        None,
+    ),
+    (
+        "patients with CT and at least three studies",
+        "SELECT count(DISTINCT PatientID) FROM dicom.series WHERE Modality = 'CT' AND PatientID IN "
+        "(SELECT PatientID FROM dicom.study GROUP BY PatientID HAVING count(*) >= 3)",
+        "SELECT count(*) FROM (SELECT PatientID FROM series GROUP BY PatientID "
+        "HAVING bool_or(Modality = 'CT') AND count(DISTINCT StudyInstanceUID) >= 3)",
+        None,
+    ),
+    (
         "patients by modality",
         "SELECT Modality, count(DISTINCT PatientID) FROM dicom.series GROUP BY Modality",
         "SELECT Modality, count(DISTINCT PatientID) FROM series GROUP BY Modality",

@@ -13,6 +13,7 @@ mod exact;
 mod gate;
 mod hospitals;
 mod house_style;
+mod patient_values;
 mod planning;
 mod privacy_page;
 mod questions;

@@ -62,6 +62,7 @@ fn noise_milli(noise_sd: u32) -> Option<u32> {
 fn patients(noise_sd_milli: Option<u32>, dims: &[&str]) -> Accounting {
     let query = PrivateQuery {
         version: VERSION,
+        per_patient: Vec::new(),
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: Vec::new() },
         cohort: BoolTree::always(),
         dims: dims.iter().map(|dim| Dim::Column(ColumnRef::new(0, dim))).collect(),

@@ -4,7 +4,7 @@
 use caim_ontology::ColumnType;
 use caim_sql::PrivateQuery;
 use caim_sql::bounds::{self, Span};
-use caim_sql::private_query::{Bins, DatePart, Days, Dim, Labels, Number, Value};
+use caim_sql::private_query::{Bins, ColumnRef, DatePart, Days, Dim, Labels, Number, Value};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::functions::expr_fn::{date_part, floor};
@@ -20,6 +20,15 @@ pub(super) fn value(number: &Number, scope: &Scope<'_>) -> Result<Expr, ExecuteE
         Number::Column(of) => column(of),
         Number::Days(Days { from, to }) => Ok(column(to)? - column(from)?),
     }
+}
+
+/// A number or date of a row; NULL where it is not finite.
+pub(super) fn known(column: &ColumnRef, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
+    let value = Expr::Column(scope.column(column)?);
+    if scope.column_type(column)? != ColumnType::Float {
+        return Ok(value);
+    }
+    Ok(when(value.clone().between(lit(f64::MIN), lit(f64::MAX)), value).end()?)
 }
 
 /// Whether a number can count: not NULL, and for floats not NaN and not infinite.

@@ -95,8 +95,22 @@ impl Scope<'_> {
         self.tables.get(position).is_some_and(|t| t.kind == TableKind::Patient)
     }
 
+    /// The row key of the table that a column stands in, or of the first table of patients.
+    pub(super) fn row_key(&self, of: Option<&ColumnRef>) -> Result<Column, ExecuteError> {
+        match of {
+            Some(of) if self.is_patient(of.table) => Ok(self.physical(of.table, ROW)),
+            Some(_) | None => Ok(Column::new(self.patient()?.relation, ROW)),
+        }
+    }
+
+    /// The row keys of all tables of patients.
+    pub(super) fn row_keys(&self, tree: &JoinTree) -> Vec<Column> {
+        let patients = (0..tree.tables.len()).filter(|i| self.is_patient(*i));
+        patients.map(|i| self.physical(i, ROW)).collect()
+    }
+
     /// The patient of a joined row.
-    fn patient(&self) -> Result<Column, ExecuteError> {
+    pub(super) fn patient(&self) -> Result<Column, ExecuteError> {
         let first = (0..self.tables.len()).find(|i| self.is_patient(*i));
         let first = first.ok_or_else(|| ExecuteError::Model("no table of patients".into()))?;
         Ok(self.physical(first, PATIENT))
@@ -174,10 +188,20 @@ impl<'a> Execution<'a> {
     }
 
     fn scope(&self, tree: &JoinTree, depth: usize) -> Result<Scope<'a>, ExecuteError> {
+        let prefix = if depth == 0 { "t".to_owned() } else { format!("e{depth}_") };
+        self.named_scope(tree, prefix, depth)
+    }
+
+    /// The tables of a tree under aliases that begin with a prefix.
+    pub(super) fn named_scope(
+        &self,
+        tree: &JoinTree,
+        prefix: String,
+        depth: usize,
+    ) -> Result<Scope<'a>, ExecuteError> {
         let find = |t: &TableRef| self.models.table(&t.schema, &t.table);
         let tables = tree.tables.iter().map(find).collect::<Result<_, _>>();
         let tables = tables.map_err(|e| ExecuteError::Model(e.to_string()))?;
-        let prefix = if depth == 0 { "t".to_owned() } else { format!("e{depth}_") };
         Ok(Scope { tables, prefix, depth, outer: None })
     }
 
@@ -186,7 +210,7 @@ impl<'a> Execution<'a> {
         self.filtered(joined, &query.cohort, scope)
     }
 
-    fn filtered(
+    pub(super) fn filtered(
         &self,
         plan: LogicalPlan,
         condition: &BoolTree,
@@ -198,7 +222,7 @@ impl<'a> Execution<'a> {
         Ok(LogicalPlanBuilder::from(plan).filter(self.condition(condition, scope)?)?.build()?)
     }
 
-    fn joined(&self, tree: &JoinTree, scope: &Scope<'_>) -> Result<LogicalPlan, ExecuteError> {
+    pub(super) fn joined(&self, tree: &JoinTree, scope: &Scope<'_>) -> Result<LogicalPlan, ExecuteError> {
         let mut plan = self.scan(tree, scope, 0)?;
         let mut joined = vec![0];
         let mut rest: Vec<&Edge> = tree.edges.iter().collect();
@@ -217,6 +241,10 @@ impl<'a> Execution<'a> {
 
     fn scan(&self, tree: &JoinTree, scope: &Scope<'_>, position: usize) -> Result<LogicalPlan, ExecuteError> {
         let name = tree.tables.get(position).ok_or_else(|| ExecuteError::Model("no such table".into()))?;
+        if let Some(values) = name.per_patient_position() {
+            let table = self.per_patient(values)?;
+            return Ok(LogicalPlanBuilder::from(table).alias(scope.alias(position))?.build()?);
+        }
         let name = TableName { schema: name.schema.clone(), table: name.table.clone() };
         let table = scope.table(position)?;
         let source = provider_as_source(self.provider(&name, table)?);
@@ -257,7 +285,7 @@ impl<'a> Execution<'a> {
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
 
-    fn condition(&self, tree: &BoolTree, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
+    pub(super) fn condition(&self, tree: &BoolTree, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
         let all = |trees: &[BoolTree]| {
             trees.iter().map(|t| self.condition(t, scope)).collect::<Result<Vec<_>, _>>()
         };

@@ -34,6 +34,8 @@ pub(super) fn explain(lowered: &Lowered, models: &Models) -> Result<RecordBatch,
     let mut steps = Steps::default();
     for (i, query) in lowered.queries.iter().enumerate() {
         steps.add(&format!("question {i}"), &to_sql(query, models));
+        let models = query.over(models)?;
+        let models = models.as_ref();
         for used in concepts(query) {
             steps.add("concept", &used.meaning(models)?);
         }
@@ -149,6 +151,10 @@ fn shown(codes: &[String]) -> String {
 /// The concepts that a question names, each once for a column.
 fn concepts(query: &PrivateQuery) -> Vec<Used<'_>> {
     let mut found = Vec::new();
+    for table in &query.per_patient {
+        in_condition(&table.cohort, &table.from, &mut found);
+        table.values.iter().for_each(|value| in_condition(&value.filter, &table.from, &mut found));
+    }
     let from = &query.from;
     in_condition(&query.cohort, from, &mut found);
     for dim in &query.dims {

@@ -78,6 +78,7 @@ mod tests {
         let cohort = BoolTree::always();
         PrivateQuery {
             version: VERSION,
+            per_patient: Vec::new(),
             from,
             cohort,
             dims: vec![],

@@ -20,6 +20,7 @@ fn query() -> PrivateQuery {
     let age = Number::Column(ColumnRef::new(0, "patientage"));
     PrivateQuery {
         version: VERSION,
+        per_patient: Vec::new(),
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: vec![] },
         cohort: BoolTree::always(),
         dims: vec![Dim::Column(ColumnRef::new(0, "modality"))],

@@ -1,5 +1,6 @@
 //! A question as SQL text in our own dialect: plain, for audit records and `caim check`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use caim_ontology::{Models, Role};
@@ -8,24 +9,48 @@ use datafusion_sql::sqlparser::keywords::ALL_KEYWORDS;
 use crate::calendar::Day;
 use crate::private_query::{
     Aggregate, Atom, Bins, BoolTree, ColumnRef, DateOf, DatePart, Days, Dim, Divisor, Edge, Endpoint, Exists,
-    JoinKey, JoinTree, Labels, Link, Measure, Number, PrivateQuery, Recode, Value,
+    JoinKey, JoinTree, Labels, Link, Measure, Number, Order, PatientValue, PerPatient, PrivateQuery, Recode,
+    Value, ValueOf,
 };
 
 /// The question as one SELECT statement.
 #[must_use]
 pub fn to_sql(query: &PrivateQuery, models: &Models) -> String {
+    let over = query.over(models).unwrap_or(Cow::Borrowed(models));
+    let models = over.as_ref();
     let scope = Scope { from: &query.from, models, prefix: "t".to_owned(), depth: 0, outer: None };
     let dims: Vec<String> = query.dims.iter().map(|dim| scope.dim(dim)).collect();
     let measures = query.measures.iter().map(|measure| scope.measure(measure));
     let list: Vec<String> = dims.iter().cloned().chain(measures).collect();
     let distinct = if query.measures.is_empty() { "DISTINCT " } else { "" };
-    let mut sql = format!("SELECT {distinct}{} FROM {}", list.join(", "), scope.tables());
+    let tables = query.per_patient.iter().enumerate();
+    let with: Vec<String> = tables.map(|(i, table)| per_patient(i, table, models)).collect();
+    let with = if with.is_empty() { String::new() } else { format!("WITH {} ", with.join(", ")) };
+    let mut sql = format!("{with}SELECT {distinct}{} FROM {}", list.join(", "), scope.tables());
     if !query.cohort.is_always() {
         let _ = write!(sql, " WHERE {}", scope.condition(&query.cohort));
     }
     if !dims.is_empty() && !query.measures.is_empty() {
         let _ = write!(sql, " GROUP BY {}", dims.join(", "));
     }
+    sql
+}
+
+/// Values per patient as a common table.
+fn per_patient(position: usize, table: &PerPatient, models: &Models) -> String {
+    let scope = Scope { from: &table.from, models, prefix: "t".to_owned(), depth: 0, outer: None };
+    let patient = scope.patient();
+    let by: Vec<String> = table.by.iter().map(|column| scope.column(column)).collect();
+    let mut shown = vec![format!("{patient} AS patient_id")];
+    shown.extend(by.iter().zip(&table.by).map(|(sql, of)| format!("{sql} AS {}", quoted(&of.column))));
+    let values = table.values.iter().enumerate();
+    shown.extend(values.map(|(i, value)| format!("{} AS {}", scope.value(value), PerPatient::value_name(i))));
+    let groups = std::iter::once(patient).chain(by).collect::<Vec<_>>().join(", ");
+    let mut sql = format!("v{position} AS (SELECT {} FROM {}", shown.join(", "), scope.tables());
+    if !table.cohort.is_always() {
+        let _ = write!(sql, " WHERE {}", scope.condition(&table.cohort));
+    }
+    let _ = write!(sql, " GROUP BY {groups})");
     sql
 }
 
@@ -69,7 +94,10 @@ impl Scope<'_> {
     fn tables(&self) -> String {
         let mut sql = String::new();
         for (i, table) in self.from.tables.iter().enumerate() {
-            let name = format!("{}.{} AS {}", quoted(&table.schema), quoted(&table.table), self.alias(i));
+            let name = match table.per_patient_position() {
+                Some(_) => format!("{} AS {}", table.table, self.alias(i)),
+                None => format!("{}.{} AS {}", quoted(&table.schema), quoted(&table.table), self.alias(i)),
+            };
             let on: Vec<String> =
                 self.from.edges.iter().filter(|e| e.right == i).map(|e| self.edge(e)).collect();
             let _ = match (i, on.is_empty()) {
@@ -170,6 +198,28 @@ impl Scope<'_> {
             return of;
         }
         format!("{of} FILTER (WHERE {})", self.condition(&measure.filter))
+    }
+
+    fn value(&self, PatientValue { of, filter }: &PatientValue) -> String {
+        let of = match of {
+            ValueOf::Rows => "count(*)".to_owned(),
+            ValueOf::Distinct(column) => format!("count(DISTINCT {})", self.column(column)),
+            ValueOf::Least(column) => format!("min({})", self.column(column)),
+            ValueOf::Greatest(column) => format!("max({})", self.column(column)),
+            ValueOf::Sum(number) => format!("sum({})", self.number(number)),
+            ValueOf::Mean(number) => format!("avg({})", self.number(number)),
+            ValueOf::First { column, order } => {
+                let by: Vec<String> = order.iter().map(|by| self.order(by)).collect();
+                format!("first_value({} ORDER BY {})", self.column(column), by.join(", "))
+            }
+        };
+        if filter.is_always() { of } else { format!("{of} FILTER (WHERE {})", self.condition(filter)) }
+    }
+
+    fn order(&self, Order { column, descending, nulls_first }: &Order) -> String {
+        let direction = if *descending { "DESC" } else { "ASC" };
+        let nulls = if *nulls_first { "FIRST" } else { "LAST" };
+        format!("{} {direction} NULLS {nulls}", self.column(column))
     }
 
     fn condition(&self, tree: &BoolTree) -> String {

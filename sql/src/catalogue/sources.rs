@@ -54,7 +54,7 @@ impl PublicSource {
 }
 
 /// A table of a data model with all its columns, hidden ones too, so that naming one is refused with its role.
-pub(super) fn model_source(schema: &str, table: &Table) -> Arc<dyn TableSource> {
+pub(crate) fn model_source(schema: &str, table: &Table) -> Arc<dyn TableSource> {
     let fields: Vec<Field> =
         table.columns.iter().map(|c| Field::new(&c.stored, arrow_type(c.ty), true)).collect();
     Arc::new(ModelSource { table: TableRef::new(schema, &table.name), schema: Arc::new(Schema::new(fields)) })

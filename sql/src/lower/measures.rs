@@ -220,7 +220,7 @@ fn is_number(value: &ScalarValue, wanted: i64) -> bool {
 
 /// `CASE WHEN c THEN x END` inside an aggregate is x where c holds; so is `... ELSE 0 END` inside a sum. The condition
 /// goes to the filter and x is returned.
-fn counted_case(
+pub(super) fn counted_case(
     reader: &Reader<'_>,
     arg: &Expr,
     aggregate: &str,

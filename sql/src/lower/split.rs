@@ -12,6 +12,7 @@ use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use super::Settings;
 use super::beside;
 use super::groups::{Output, Question};
+use super::per_patient::{Taken, taken};
 use super::probes::{is_nothing, nothing_like};
 use super::release::{self, Asked, Release};
 use super::rows::Rows;
@@ -20,7 +21,9 @@ use super::sets;
 use crate::canonical::{arranged, is_never};
 use crate::catalogue::{model_table, public_table};
 use crate::plan::refused;
-use crate::private_query::{Aggregate as Measured, BoolTree, JoinTree, Measure, PrivateQuery, VERSION};
+use crate::private_query::{
+    Aggregate as Measured, BoolTree, JoinTree, Measure, PerPatient, PrivateQuery, VERSION,
+};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{full_name, validate, validate_parts};
 use caim_ontology::Role;
@@ -31,8 +34,9 @@ pub(super) fn split(
     models: &Models,
     settings: &Settings,
 ) -> Result<(Vec<PrivateQuery>, LogicalPlan), Refusal> {
-    let mut split = Split { models, settings, queries: Vec::new() };
-    let remainder = split.remainder(plan, false)?;
+    let Taken { plan, tables, models } = taken(plan, models)?;
+    let mut split = Split { models: &models, settings, per_patient: tables, queries: Vec::new() };
+    let remainder = split.remainder(&plan, false)?;
     check_remainder(&remainder)?;
     Ok((split.queries, remainder))
 }
@@ -40,6 +44,8 @@ pub(super) fn split(
 struct Split<'a> {
     models: &'a Models,
     settings: &'a Settings,
+    /// All tables of values per patient; a question keeps those that it names.
+    per_patient: Vec<PerPatient>,
     queries: Vec<PrivateQuery>,
 }
 
@@ -228,6 +234,7 @@ impl Split<'_> {
     fn query(&self, from: JoinTree, cohort: BoolTree) -> PrivateQuery {
         PrivateQuery {
             version: VERSION,
+            per_patient: self.per_patient.clone(),
             from,
             cohort,
             dims: Vec::new(),
@@ -265,6 +272,9 @@ impl Split<'_> {
         let scope = rows.read(plan)?;
         let identifier = if selects_all(plan) { None } else { self.identifier(&rows, &scope) };
         let (from, cohort) = rows.finish()?;
+        if from.tables.iter().any(|table| table.per_patient_position().is_some()) {
+            return Ok(Refusal::new(Code::IdentifierGrouped, "values of single patients are shown"));
+        }
         let measure = Measure { of: Measured::Rows, filter: BoolTree::always() };
         validate(&PrivateQuery { measures: vec![measure], ..self.query(from, cohort) }, self.models)?;
         Ok(match identifier {
@@ -316,7 +326,7 @@ fn shows_rows(plan: &LogicalPlan) -> bool {
 }
 
 /// Whether a plan reads a model's table without an aggregate in between.
-fn reads_rows(plan: &LogicalPlan) -> bool {
+pub(super) fn reads_rows(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(Distinct::All(_)) => false,
         LogicalPlan::TableScan(scan) => model_table(scan).is_some(),

@@ -3,6 +3,7 @@
 mod aggregates;
 mod concepts;
 mod numbers;
+mod per_patient;
 mod random;
 mod shapes;
 

@@ -24,6 +24,7 @@ fn columns(left: &str, right: &str) -> JoinKey {
 fn count(tables: &[&str], edges: Vec<Edge>) -> PrivateQuery {
     PrivateQuery {
         version: VERSION,
+        per_patient: Vec::new(),
         from: tree(tables, edges),
         cohort: BoolTree::always(),
         dims: Vec::new(),

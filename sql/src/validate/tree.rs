@@ -82,6 +82,11 @@ impl<'a> Tables<'a> {
         Ok(Side { schema, table, column: found })
     }
 
+    /// As many rows as one patient may add of the table with the most.
+    pub(crate) fn rows_per_patient(&self) -> u32 {
+        self.tables.iter().map(|(_, table)| table.rows_per_patient).max().unwrap_or(1)
+    }
+
     pub(crate) fn is_patient(&self, position: usize) -> bool {
         self.tables.get(position).is_some_and(|(_, t)| t.kind == TableKind::Patient)
     }

@@ -25,6 +25,7 @@ fn query(max_rows: Option<u32>) -> PrivateQuery {
     let of = [Aggregate::Patients, Aggregate::Rows, Aggregate::Sum(Number::Column(size))];
     PrivateQuery {
         version: VERSION,
+        per_patient: Vec::new(),
         from: JoinTree { tables: vec![TableRef::new("dicom", "series")], edges: vec![] },
         cohort: BoolTree::always(),
         dims: vec![Dim::Column(ColumnRef::new(0, "modality"))],

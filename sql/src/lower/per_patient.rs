@@ -1,0 +1,336 @@
+//! Values per patient: inner aggregates by `patient_id` or by a record of one patient, and `ROW_NUMBER() = 1`.
+//!
+//! They are taken out of the plan first, from the innermost outwards. In the place of each stands a scan of a table that
+//! the question brings along, so that all else reads it as it reads any table.
+
+use std::sync::Arc;
+
+use caim_ontology::{Models, Role};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{Column, DataFusionError, ScalarValue, TableReference};
+use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion_expr::logical_plan::{Aggregate, Filter, Window};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit};
+
+use super::condition::operands;
+use super::constant::constant;
+use super::rows::Rows;
+use super::scope::{Operand, Scope, operand};
+use super::split::reads_rows;
+use crate::catalogue::model_source;
+use crate::per_patient::with_tables;
+use crate::plan::refused;
+use crate::private_query::per_patient::SCHEMA;
+use crate::private_query::{BoolTree, ColumnRef, PatientValue, PerPatient, TableRef, ValueOf};
+use crate::refusal::{Code, Refusal};
+
+/// A plan without values per patient, their tables, and the models with these.
+pub(super) struct Taken {
+    pub(super) plan: LogicalPlan,
+    pub(super) tables: Vec<PerPatient>,
+    pub(super) models: Models,
+}
+
+/// Takes values per patient out of a plan.
+pub(super) fn taken(plan: &LogicalPlan, models: &Models) -> Result<Taken, Refusal> {
+    let mut values = Values { base: models, models: models.clone(), tables: Vec::new() };
+    let plan = plan.clone().transform_up_with_subqueries(|node| {
+        values.replaced(node).map_err(|refusal| DataFusionError::External(Box::new(refusal)))
+    });
+    let plan = plan.map_err(|e| refused(&e))?.data;
+    Ok(Taken { plan, tables: values.tables, models: values.models })
+}
+
+struct Values<'a> {
+    base: &'a Models,
+    models: Models,
+    tables: Vec<PerPatient>,
+}
+
+/// A window that numbers the rows of each patient.
+struct Numbered<'a> {
+    window: &'a Window,
+    partition: &'a [Expr],
+    order: &'a [Sort],
+}
+
+impl Values<'_> {
+    fn replaced(&mut self, node: LogicalPlan) -> Result<Transformed<LogicalPlan>, Refusal> {
+        let replaced = match &node {
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate)?,
+            LogicalPlan::Filter(filter) => self.first_rows(filter)?,
+            _ => None,
+        };
+        Ok(replaced.map_or_else(|| Transformed::no(node), Transformed::yes))
+    }
+
+    /// An aggregate by patients; `None` for any other.
+    fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Option<LogicalPlan>, Refusal> {
+        if aggregate.aggr_expr.is_empty() || !reads_rows(&aggregate.input) {
+            return Ok(None);
+        }
+        let models = self.models.clone();
+        let mut rows = Rows::counted(&models);
+        // What cannot be read here is refused where it stands.
+        let Ok(scope) = rows.read(&aggregate.input) else { return Ok(None) };
+        let keys = aggregate.group_expr.iter().map(|group| key(&rows, &scope, group)).collect::<Vec<_>>();
+        if keys.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let Some(keys) = keys.into_iter().collect::<Option<Vec<Key>>>() else {
+            return Err(Refusal::new(
+                Code::IdentifierGrouped,
+                "patients are grouped by something else besides",
+            )
+            .with_rewrite("GROUP BY patient_id alone, and take the rest by first_value(x ORDER BY date)"));
+        };
+        let by = records(&keys)?;
+        let mut values = Vec::with_capacity(aggregate.aggr_expr.len());
+        for expr in &aggregate.aggr_expr {
+            values.push(super::patient_values::value(&rows.reader(&scope), &rows.substitute(&scope, expr)?)?);
+        }
+        let (from, cohort) = rows.finish()?;
+        let table = self.add(PerPatient { from, cohort, by: by.clone(), values });
+        let mut fields = aggregate.schema.iter();
+        let mut columns = Vec::new();
+        for (key, (relation, field)) in keys.iter().zip(fields.by_ref()) {
+            let name = match key {
+                Key::Patient => "patient_id",
+                Key::Record(column) => &column.column,
+            };
+            columns.push(named(name, relation, field));
+        }
+        for (i, (relation, field)) in fields.enumerate() {
+            columns.push(named(&PerPatient::value_name(i), relation, field));
+        }
+        self.scan(table, columns).map(Some)
+    }
+
+    /// A filter that keeps the first row of each patient; `None` for any other.
+    fn first_rows(&mut self, filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
+        let Some((numbered, column)) = numbered(&filter.input) else { return Ok(None) };
+        if !operands(&filter.predicate, Operator::And).into_iter().any(|e| keeps_first(e, &column)) {
+            return Ok(None);
+        }
+        let firsts = self.firsts(&numbered)?;
+        let input = above_window(&filter.input, &firsts)?;
+        let filter = LogicalPlan::Filter(
+            Filter::try_new(filter.predicate.clone(), Arc::new(input)).map_err(|e| refused(&e))?,
+        );
+        Ok(Some(filter))
+    }
+
+    /// The window's columns in the first row of each patient; the number of the row is 1.
+    fn firsts(
+        &mut self,
+        Numbered { window, partition, order }: &Numbered<'_>,
+    ) -> Result<LogicalPlan, Refusal> {
+        let models = self.models.clone();
+        let mut rows = Rows::counted(&models);
+        let scope = rows.read(&window.input)?;
+        let keys = partition.iter().map(|expr| key(&rows, &scope, expr)).collect::<Option<Vec<Key>>>();
+        let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
+            return Err(Refusal::new(Code::Window, "rows are numbered across patients")
+                .with_rewrite("ROW_NUMBER() OVER (PARTITION BY patient_id ORDER BY date)"));
+        };
+        let by = records(&keys)?;
+        let order =
+            super::patient_values::order(&rows.reader(&scope), |e| rows.substitute(&scope, e), order)?;
+        let shown = scope.bound.iter().cloned().collect::<Result<Vec<Expr>, Refusal>>()?;
+        let own = shown.iter().flat_map(own_columns).filter(|column| !is_patient(&rows, &scope, column));
+        let mut picked: Vec<ColumnRef> = own.filter(|column| !by.contains(column)).collect();
+        picked.sort();
+        picked.dedup();
+        let first = |column: &ColumnRef| PatientValue {
+            of: ValueOf::First { column: column.clone(), order: order.clone() },
+            filter: BoolTree::always(),
+        };
+        let values = picked.iter().map(first).collect();
+        let (from, cohort) = rows.finish()?;
+        let table = self.add(PerPatient { from, cohort, by: by.clone(), values });
+        let stands = |column: &ColumnRef| match picked.iter().position(|p| p == column) {
+            Some(position) => PerPatient::value_name(position),
+            None if by.contains(column) => column.column.clone(),
+            None => "patient_id".to_owned(),
+        };
+        let mut columns = Vec::new();
+        for (expr, (relation, field)) in shown.into_iter().zip(window.schema.iter()) {
+            let over = expr.transform_up(|node| {
+                let Some(Operand::Own(column)) = operand(&node) else { return Ok(Transformed::no(node)) };
+                Ok(Transformed::yes(Expr::Column(Column::from_name(stands(&column)))))
+            });
+            let over = over.map_err(|e| refused(&e))?.data;
+            columns.push((over, relation.cloned(), Arc::clone(field)));
+        }
+        let numbers = window.schema.iter().skip(columns.len());
+        for (relation, field) in numbers {
+            let one = ScalarValue::Int64(Some(1)).cast_to(field.data_type()).map_err(|e| refused(&e))?;
+            columns.push((lit(one), relation.cloned(), Arc::clone(field)));
+        }
+        self.scan(table, columns)
+    }
+
+    /// The number of a table; equal ones are one.
+    fn add(&mut self, table: PerPatient) -> usize {
+        self.tables.iter().position(|known| *known == table).unwrap_or_else(|| {
+            self.tables.push(table);
+            self.tables.len() - 1
+        })
+    }
+
+    /// A scan of a table, with columns of other names.
+    fn scan(&mut self, table: usize, columns: Vec<Named>) -> Result<LogicalPlan, Refusal> {
+        self.models = with_tables(&self.tables, self.base)?.into_owned();
+        let name = TableRef::per_patient(table);
+        let model = self
+            .models
+            .table(SCHEMA, &name.table)
+            .map_err(|_| Refusal::new(Code::Malformed, "a table of values per patient that is not there"))?;
+        let source = model_source(SCHEMA, model);
+        let scanned = TableReference::partial(SCHEMA, name.table.clone());
+        let plan = LogicalPlanBuilder::scan(scanned, source, None).map_err(|e| refused(&e))?;
+        let schema = Arc::clone(plan.schema());
+        let columns = columns.into_iter().map(|(expr, relation, field)| {
+            let same = expr.get_type(&schema).is_ok_and(|ty| ty == *field.data_type());
+            let expr = if same { expr } else { cast(expr, field.data_type().clone()) };
+            expr.alias_qualified(relation, field.name())
+        });
+        let columns = columns.collect::<Vec<_>>();
+        plan.project(columns).and_then(LogicalPlanBuilder::build).map_err(|e| refused(&e))
+    }
+}
+
+/// An expression and the column that it becomes.
+type Named = (Expr, Option<TableReference>, datafusion_common::arrow::datatypes::FieldRef);
+
+fn named(
+    column: &str,
+    relation: Option<&TableReference>,
+    field: &datafusion_common::arrow::datatypes::FieldRef,
+) -> Named {
+    (Expr::Column(Column::from_name(column)), relation.cloned(), Arc::clone(field))
+}
+
+/// What rows are grouped or numbered by.
+enum Key {
+    Patient,
+    /// An identifier of one patient.
+    Record(ColumnRef),
+}
+
+fn key(rows: &Rows<'_>, scope: &Scope, expr: &Expr) -> Option<Key> {
+    let bound = rows.substitute(scope, expr).ok()?.unalias_nested().data;
+    let Some(Operand::Own(column)) = operand(&bound) else { return None };
+    match &rows.reader(scope).side(&column).ok()?.column.role {
+        Role::UnitId => Some(Key::Patient),
+        Role::Identifier { one_patient: true } => Some(Key::Record(column)),
+        Role::Identifier { one_patient: false }
+        | Role::Dimension { .. }
+        | Role::Measure { .. }
+        | Role::Date { .. }
+        | Role::Hidden => None,
+    }
+}
+
+/// The records besides the patient: at most one kind of them.
+fn records(keys: &[Key]) -> Result<Vec<ColumnRef>, Refusal> {
+    let mut records: Vec<ColumnRef> = Vec::new();
+    for key in keys {
+        match key {
+            Key::Record(column) if !records.contains(column) => records.push(column.clone()),
+            Key::Record(_) | Key::Patient => {}
+        }
+    }
+    if records.len() > 1 {
+        return Err(Refusal::new(Code::Unsupported, "a row per patient and two kinds of records")
+            .with_rewrite("group by the record alone: it belongs to one patient"));
+    }
+    Ok(records)
+}
+
+fn is_patient(rows: &Rows<'_>, scope: &Scope, column: &ColumnRef) -> bool {
+    rows.reader(scope).side(column).is_ok_and(|side| side.column.role == Role::UnitId)
+}
+
+fn own_columns(expr: &Expr) -> Vec<ColumnRef> {
+    let mut found = Vec::new();
+    let walk = expr.apply(|node| {
+        if let Some(Operand::Own(column)) = operand(node) {
+            found.push(column);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    debug_assert!(walk.is_ok(), "the walk itself cannot fail");
+    found
+}
+
+/// The window below projections and aliases that numbers rows, and the column above them that holds the number.
+fn numbered(plan: &LogicalPlan) -> Option<(Numbered<'_>, Column)> {
+    let (found, position) = numbered_at(plan)?;
+    Some((found, Column::from(plan.schema().qualified_field(position))))
+}
+
+fn numbered_at(plan: &LogicalPlan) -> Option<(Numbered<'_>, usize)> {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => numbered_at(&alias.input),
+        LogicalPlan::Projection(projection) => {
+            let (found, position) = numbered_at(&projection.input)?;
+            let below = Column::from(projection.input.schema().qualified_field(position));
+            let is_it =
+                |expr: &Expr| matches!(expr.clone().unalias_nested().data, Expr::Column(c) if c == below);
+            Some((found, projection.expr.iter().position(is_it)?))
+        }
+        LogicalPlan::Window(window) if reads_rows(&window.input) => {
+            let [expr] = window.window_expr.as_slice() else { return None };
+            let (partition, order) = row_number(expr)?;
+            Some((Numbered { window, partition, order }, window.input.schema().fields().len()))
+        }
+        _ => None,
+    }
+}
+
+/// Partition and order of `row_number() OVER (PARTITION BY ... ORDER BY ...)`.
+fn row_number(expr: &Expr) -> Option<(&[Expr], &[Sort])> {
+    match expr {
+        Expr::Alias(alias) => row_number(&alias.expr),
+        Expr::WindowFunction(call) => {
+            let WindowFunction { fun, params } = call.as_ref();
+            let WindowFunctionParams { args, partition_by, order_by, filter, distinct, .. } = params;
+            let plain = fun.name() == "row_number" && args.is_empty() && filter.is_none() && !distinct;
+            (plain && !order_by.is_empty()).then_some((partition_by, order_by))
+        }
+        _ => None,
+    }
+}
+
+/// `number = 1`, `number <= 1` or `number < 2`.
+fn keeps_first(condition: &Expr, number: &Column) -> bool {
+    let Expr::BinaryExpr(binary) = condition else { return false };
+    let is_number = |expr: &Expr| match expr {
+        Expr::Column(column) => column == number,
+        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(column) if column == number),
+        _ => false,
+    };
+    let value =
+        |expr: &Expr| match constant(expr)?.cast_to(&datafusion_common::arrow::datatypes::DataType::Int64) {
+            Ok(ScalarValue::Int64(value)) => value,
+            Ok(_) | Err(_) => None,
+        };
+    match binary.op {
+        Operator::Eq if is_number(&binary.left) => value(&binary.right) == Some(1),
+        Operator::Eq if is_number(&binary.right) => value(&binary.left) == Some(1),
+        Operator::LtEq if is_number(&binary.left) => value(&binary.right) == Some(1),
+        Operator::Lt if is_number(&binary.left) => value(&binary.right) == Some(2),
+        _ => false,
+    }
+}
+
+/// The same projections and aliases over something else in the place of their window.
+fn above_window(plan: &LogicalPlan, instead: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
+    if matches!(plan, LogicalPlan::Window(_)) {
+        return Ok(instead.clone());
+    }
+    let inputs = plan.inputs().into_iter().map(|input| above_window(input, instead));
+    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+    plan.with_new_exprs(plan.expressions(), inputs).map_err(|e| refused(&e))
+}
