@@ -178,13 +178,21 @@ impl Kind {
         let most = if self == Self::Percentile { 2 } else { 1 };
         match (self, args, order_by) {
             (_, [], _) | (_, _, []) if args.len() <= most => Ok((args, false)),
-            (Self::Percentile, [of, _], [sort]) if sort.expr == *of => Ok((args, !sort.asc)),
+            (Self::Percentile, [of, _], [sort]) if bare(&sort.expr) == bare(of) => Ok((args, !sort.asc)),
             (_, _, []) => {
                 let reason = format!("{name}() of {} expressions", args.len());
                 Err(Refusal::new(Code::ExpressionInAggregate, reason))
             }
             (_, _, [..]) => Err(Refusal::new(Code::Unsupported, format!("ORDER BY inside {name}()"))),
         }
+    }
+}
+
+/// An expression without the casts that only the planner puts around one of two equal ones.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast(cast) => bare(&cast.expr),
+        other => other,
     }
 }
 

@@ -33,7 +33,13 @@ fn percentiles_are_one_question_in_every_spelling() {
     ] {
         check(&[(sql, &[&format!("SELECT percentile_cont(t0.weight_kg, 0.5) {PATIENT}")])]);
     }
+    let whole = "SELECT percentile_cont(0.9) WITHIN GROUP (ORDER BY tumour_mm) FROM patient";
+    check(&[(whole, &[&format!("SELECT percentile_cont(t0.tumour_mm, 0.9) {PATIENT}")])]);
     refused(&[
+        (
+            "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY weight_kg * 2) FROM patient",
+            "expression_in_aggregate",
+        ),
         ("SELECT percentile_cont(weight_kg, 1.5) FROM patient", "invalid"),
         ("SELECT percentile_cont(weight_kg * 2, 0.5) FROM patient", "expression_in_aggregate"),
         ("SELECT median(DISTINCT weight_kg) FROM patient", "aggregate_not_allowed"),
