@@ -52,9 +52,15 @@ QUESTIONS = [
     (
         "spread and percentiles of ages",
         "SELECT Modality, avg(PatientAge), stddev(PatientAge), var_pop(PatientAge), median(CAST(PatientAge AS DOUBLE)), "
-        "percentile_cont(0.9) WITHIN GROUP (ORDER BY PatientAge) FROM dicom.series GROUP BY Modality",
+        "percentile_cont(PatientAge, 0.9) FROM dicom.series GROUP BY Modality",
         "SELECT Modality, avg(PatientAge), stddev(PatientAge), var_pop(PatientAge), median(PatientAge), "
         "quantile_cont(PatientAge, 0.9) FROM series GROUP BY Modality",
+        None,
+    ),
+    (
+        "a percentile within a group, from the greatest",
+        "SELECT percentile_cont(0.1) WITHIN GROUP (ORDER BY PatientAge DESC) FROM dicom.series",
+        "SELECT quantile_cont(PatientAge, 0.9) FROM series",
         None,
     ),
     (
