@@ -45,14 +45,7 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
     } = per_patient::canonical(query);
     let (from, renumber) = tree(from);
     let cohort = condition::canonical(&cohort, &renumber);
-    let dims = dims.into_iter().map(|dim| match dim {
-        Dim::Column(column) => Dim::Column(renumber.column(&column)),
-        Dim::DatePart { part, column } => Dim::DatePart { part, column: renumber.column(&column) },
-        Dim::Bin { of, by } => Dim::Bin { of: renumber.number(&of), by },
-        Dim::Label(column) => Dim::Label(renumber.column(&column)),
-        Dim::RollUp { column, to } => Dim::RollUp { column: renumber.column(&column), to },
-        Dim::Recode { column, by } => Dim::Recode { column: renumber.column(&column), by: recode(by) },
-    });
+    let dims = dims.into_iter().map(|dim| renumbered(dim, &renumber));
     let measures = measures.into_iter().map(|measure| Measure {
         of: match measure.of {
             Aggregate::Patients => Aggregate::Patients,
@@ -79,6 +72,18 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
         max_rows_per_patient,
     };
     (query, positions)
+}
+
+/// A dimension with its columns renumbered.
+fn renumbered(dim: Dim, renumber: &Renumber) -> Dim {
+    match dim {
+        Dim::Column(column) => Dim::Column(renumber.column(&column)),
+        Dim::DatePart { part, column } => Dim::DatePart { part, column: renumber.column(&column) },
+        Dim::Bin { of, by } => Dim::Bin { of: renumber.number(&of), by },
+        Dim::Label(column) => Dim::Label(renumber.column(&column)),
+        Dim::RollUp { column, to } => Dim::RollUp { column: renumber.column(&column), to },
+        Dim::Recode { column, by } => Dim::Recode { column: renumber.column(&column), by: recode(by) },
+    }
 }
 
 /// Values sorted, codes sorted and each once; what gets the value of the rest is not listed.

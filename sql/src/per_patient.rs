@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use caim_ontology::{Bounds, Column, ColumnType, DataModel, Models, Reference, Role, Table, TableKind};
 
 use crate::private_query::per_patient::SCHEMA;
-use crate::private_query::{ColumnRef, Number, PatientValue, PerPatient, PrivateQuery, ValueOf};
+use crate::private_query::{
+    ColumnRef, DatePart, Dim, Number, PatientValue, PerPatient, PrivateQuery, ValueOf,
+};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Side, Tables};
 
@@ -32,7 +34,8 @@ impl PrivateQuery {
                 let rows = rows_of_patient(table, models).unwrap_or(1);
                 Some(f64::from(self.max_rows_per_patient.unwrap_or(rows)))
             }
-            ValueOf::Least(_)
+            ValueOf::Any
+            | ValueOf::Least(_)
             | ValueOf::Greatest(_)
             | ValueOf::Sum(_)
             | ValueOf::Mean(_)
@@ -60,8 +63,8 @@ pub(crate) fn with_tables<'m>(tables: &[PerPatient], models: &'m Models) -> Resu
 fn table(position: usize, per_patient: &PerPatient, models: &Models) -> Result<Table, Refusal> {
     let tables = Tables::unchecked(&per_patient.from, models)?;
     let mut columns = vec![column("patient_id", "patient_id".into(), ColumnType::Text, Role::UnitId)];
-    for by in &per_patient.by {
-        columns.push(key(tables.side(by)?));
+    for (i, by) in per_patient.by.iter().enumerate() {
+        columns.push(of_key(PerPatient::key_name(i), by, &tables)?);
     }
     for (i, value) in per_patient.values.iter().enumerate() {
         columns.push(of_value(PerPatient::value_name(i), value, per_patient, &tables, models)?);
@@ -101,7 +104,28 @@ fn column(name: &str, stored: String, ty: ColumnType, role: Role) -> Column {
     }
 }
 
-/// An identifier under its own name: still the key that it is in its table.
+/// What rows are grouped by besides the patient. The parts of a date are whole numbers.
+fn of_key(stored: String, by: &Dim, tables: &Tables<'_>) -> Result<Column, Refusal> {
+    match by {
+        Dim::Column(of) => Ok(Column { stored, ..key(tables.side(of)?) }),
+        Dim::DatePart { part, .. } => {
+            let (lo, hi) = match part {
+                DatePart::Year => (0.0, 9_999.0),
+                DatePart::Quarter => (1.0, 4.0),
+                DatePart::Month => (1.0, 12.0),
+            };
+            let bounds = Some(Bounds { lo, hi, grid: 1.0 });
+            let role = Role::Dimension { vocabulary: String::new(), bounds };
+            Ok(column("part of a date", stored, ColumnType::Integer, role))
+        }
+        Dim::Bin { .. } | Dim::Label(_) | Dim::RollUp { .. } | Dim::Recode { .. } => Err(Refusal::new(
+            Code::Malformed,
+            "values per patient by what is neither column nor part of a date",
+        )),
+    }
+}
+
+/// A column that is still the key that it is in its table.
 fn key(side: Side<'_>) -> Column {
     let own = || Reference {
         schema: side.schema.to_owned(),
@@ -132,6 +156,11 @@ fn of_value(
             let bounds = Some(Bounds { lo: 0.0, hi: MOST_ROWS, grid: 1.0 });
             let role = Role::Dimension { vocabulary: String::new(), bounds };
             column("count", stored.clone(), ColumnType::Integer, role)
+        }
+        ValueOf::Any => {
+            let bounds = Some(Bounds { lo: 0.0, hi: 1.0, grid: 1.0 });
+            let role = Role::Dimension { vocabulary: String::new(), bounds };
+            column("flag", stored.clone(), ColumnType::Integer, role)
         }
         ValueOf::Least(of) | ValueOf::Greatest(of) | ValueOf::First { column: of, .. } => like(of)?,
         ValueOf::Sum(number) => {

@@ -144,5 +144,6 @@ async fn gated_values_per_patient_lie_within_their_bounds_and_rest_on_enough_pat
             covered += usize::from(within.contains(&true_value));
         }
     }
-    assert!(cells >= 12 && covered * 100 >= cells * 95, "{covered} of {cells} cells lie within their bounds");
+    // Each cell lies within its bounds with 95 %: five of about fifteen outside would be one run in a thousand.
+    assert!(cells >= 12 && covered + 4 >= cells, "{covered} of {cells} cells lie within their bounds");
 }

@@ -48,6 +48,24 @@ fn is_float(number: &Number, scope: &Scope<'_>) -> Result<bool, ExecuteError> {
     }
 }
 
+/// A column, or a part of a date.
+pub(super) fn key(dim: &Dim, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
+    match dim {
+        Dim::Column(column) => Ok(Expr::Column(scope.column(column)?)),
+        Dim::DatePart { part, column } => {
+            let part = match part {
+                DatePart::Year => "year",
+                DatePart::Quarter => "quarter",
+                DatePart::Month => "month",
+            };
+            Ok(cast(date_part(lit(part), Expr::Column(scope.column(column)?)), DataType::Int64))
+        }
+        Dim::Bin { .. } | Dim::Label(_) | Dim::RollUp { .. } | Dim::Recode { .. } => {
+            Err(ExecuteError::Model("a key that is neither column nor part of a date".into()))
+        }
+    }
+}
+
 impl Execution<'_> {
     /// The dims of a question, `d0`, `d1` and so on.
     pub(super) fn dims(&self, query: &PrivateQuery, scope: &Scope<'_>) -> Result<Vec<Expr>, ExecuteError> {
@@ -57,15 +75,7 @@ impl Execution<'_> {
 
     fn dim(&self, query: &PrivateQuery, dim: &Dim, scope: &Scope<'_>) -> Result<Expr, ExecuteError> {
         match dim {
-            Dim::Column(column) => Ok(Expr::Column(scope.column(column)?)),
-            Dim::DatePart { part, column } => {
-                let part = match part {
-                    DatePart::Year => "year",
-                    DatePart::Quarter => "quarter",
-                    DatePart::Month => "month",
-                };
-                Ok(cast(date_part(lit(part), Expr::Column(scope.column(column)?)), DataType::Int64))
-            }
+            Dim::Column(_) | Dim::DatePart { .. } => key(dim, scope),
             Dim::Bin { of, by: Bins::Width(width) } => {
                 let span = bounds::bins(of, width, query, self.models)
                     .map_err(|refusal| ExecuteError::Model(refusal.reason))?;

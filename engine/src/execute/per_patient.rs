@@ -19,11 +19,11 @@ impl Execution<'_> {
         let joined = self.joined(&table.from, &scope)?;
         let rows = self.filtered(joined, &table.cohort, &scope)?;
         let mut groups = vec![Expr::Column(scope.patient()?).alias(PATIENT)];
-        for by in &table.by {
-            groups.push(Expr::Column(scope.column(by)?).alias(&by.column));
+        for (i, by) in table.by.iter().enumerate() {
+            groups.push(numbers::key(by, &scope)?.alias(PerPatient::key_name(i)));
         }
-        // Drawn within the patient, and different for different records of one: rows of a record are rows of no other.
-        let key = scope.row_key(table.by.first())?;
+        // Drawn within the patient. Rows of one record or part of a patient are rows of no other.
+        let key = scope.row_key(table.by.first().and_then(|by| by.columns().next()))?;
         let mut values = vec![min(Expr::Column(key)).alias(ROW)];
         for (i, value) in table.values.iter().enumerate() {
             values.push(self.value(value, table, &scope)?.alias(PerPatient::value_name(i)));
@@ -52,6 +52,10 @@ impl Execution<'_> {
         };
         Ok(match of {
             ValueOf::Rows => count(counted(lit(1))?),
+            ValueOf::Any => {
+                let met = filter.clone().unwrap_or_else(|| lit(true));
+                max(when(met, lit(1i64)).otherwise(lit(0i64))?)
+            }
             ValueOf::Distinct(of) => count_distinct(counted(Expr::Column(scope.column(of)?))?),
             ValueOf::Least(of) => min(column(of)?),
             ValueOf::Greatest(of) => max(column(of)?),

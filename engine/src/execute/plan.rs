@@ -176,10 +176,11 @@ impl<'a> Execution<'a> {
                 Vector::Patients | Vector::Rows => {}
             }
         }
-        let order: Vec<_> = (0..keys)
-            .map(|i| if i == 0 { "p".to_owned() } else { format!("r{}", i - 1) })
-            .map(|name| ident(name).sort(true, false))
-            .collect();
+        // Rows of values per patient may have equal keys: what they show tells them apart, or nothing does.
+        let ordered = if query.per_patient.is_empty() { keys } else { columns.len() };
+        let order = columns.iter().take(ordered).map(|column| column.name_for_alias());
+        let order = order.map(|name| Ok(ident(name?).sort(true, false)));
+        let order = order.collect::<Result<Vec<_>, DataFusionError>>()?;
         Ok(LogicalPlanBuilder::from(cohort)
             .filter(Expr::Column(scope.patient()?).is_not_null())?
             .project(columns)?

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{condition, sorted, tree};
+use super::{condition, renumbered, sorted, tree};
 use crate::private_query::{
     BoolTree, ColumnRef, Order, PatientValue, PerPatient, PrivateQuery, TableRef, ValueOf,
 };
@@ -21,25 +21,25 @@ pub(super) fn canonical(mut query: PrivateQuery) -> PrivateQuery {
     while !waiting.is_empty() {
         let ready: Vec<usize> =
             waiting.iter().copied().filter(|i| names.know_all(tables.get_mut(*i))).collect();
-        let mut level: Vec<(PerPatient, Vec<usize>, usize)> = Vec::new();
+        let mut level: Vec<(PerPatient, Places, usize)> = Vec::new();
         for position in &ready {
             waiting.remove(position);
             let Some(Some(table)) = tables.get_mut(*position) else { continue };
             names.apply_to_table(table);
-            let (table, values) = alone(table.clone());
-            level.push((table, values, *position));
+            let (table, places) = alone(table.clone());
+            level.push((table, places, *position));
         }
         // A table that stands on itself or on nothing is no question's; validation says so.
         if level.is_empty() {
             break;
         }
         level.sort();
-        for (table, values, position) in level {
+        for (table, places, position) in level {
             let number = final_tables.iter().position(|known| *known == table).unwrap_or_else(|| {
                 final_tables.push(table);
                 final_tables.len() - 1
             });
-            names.0.insert(position, (number, values));
+            names.0.insert(position, (number, places));
         }
     }
     query.visit_columns(&mut |tables, column| names.rename(tables, column));
@@ -47,9 +47,16 @@ pub(super) fn canonical(mut query: PrivateQuery) -> PrivateQuery {
     PrivateQuery { per_patient: final_tables, ..query }
 }
 
-/// The new number of each old table, and the new positions of its values.
+/// The new positions of a table's keys and values by their old ones.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Places {
+    keys: Vec<usize>,
+    values: Vec<usize>,
+}
+
+/// The new number of each old table, and where its parts went.
 #[derive(Default)]
-struct Names(BTreeMap<usize, (usize, Vec<usize>)>);
+struct Names(BTreeMap<usize, (usize, Places)>);
 
 impl Names {
     fn know_all(&self, table: Option<&mut Option<PerPatient>>) -> bool {
@@ -67,10 +74,12 @@ impl Names {
 
     fn rename(&self, tables: &[TableRef], column: &mut ColumnRef) {
         let table = tables.get(column.table).and_then(TableRef::per_patient_position);
-        let Some((_, values)) = table.and_then(|table| self.0.get(&table)) else { return };
-        let old = column.column.strip_prefix('n').and_then(|n| n.parse::<usize>().ok());
-        if let Some(new) = old.and_then(|old| values.get(old)) {
+        let Some((_, places)) = table.and_then(|table| self.0.get(&table)) else { return };
+        let old = |prefix| column.column.strip_prefix(prefix).and_then(|n: &str| n.parse::<usize>().ok());
+        if let Some(new) = old('n').and_then(|old| places.values.get(old)) {
             column.column = PerPatient::value_name(*new);
+        } else if let Some(new) = old('k').and_then(|old| places.keys.get(old)) {
+            column.column = PerPatient::key_name(*new);
         }
     }
 
@@ -130,16 +139,15 @@ fn value(tables: &[TableRef], column: &ColumnRef) -> Option<(usize, String)> {
     Some((position, column.column.clone()))
 }
 
-/// One table in canonical form, and the new positions of its values.
-fn alone(table: PerPatient) -> (PerPatient, Vec<usize>) {
+/// One table in canonical form, and where its parts went.
+fn alone(table: PerPatient) -> (PerPatient, Places) {
     let (from, renumber) = tree(table.from);
     let cohort = condition::canonical(&table.cohort, &renumber);
-    let mut by: Vec<ColumnRef> = table.by.iter().map(|column| renumber.column(column)).collect();
-    by.sort();
-    by.dedup();
+    let (by, keys) = sorted(table.by.into_iter().map(|by| renumbered(by, &renumber)).collect());
     let values = table.values.into_iter().map(|PatientValue { of, filter }| PatientValue {
         of: match of {
             ValueOf::Rows => ValueOf::Rows,
+            ValueOf::Any => ValueOf::Any,
             ValueOf::Distinct(column) => ValueOf::Distinct(renumber.column(&column)),
             ValueOf::Least(column) => ValueOf::Least(renumber.column(&column)),
             ValueOf::Greatest(column) => ValueOf::Greatest(renumber.column(&column)),
@@ -156,5 +164,5 @@ fn alone(table: PerPatient) -> (PerPatient, Vec<usize>) {
         filter: condition::canonical(&filter, &renumber),
     });
     let (values, positions) = sorted(values.collect());
-    (PerPatient { from, cohort, by, values }, positions)
+    (PerPatient { from, cohort, by, values }, Places { keys, values: positions })
 }

@@ -40,9 +40,9 @@ pub fn to_sql(query: &PrivateQuery, models: &Models) -> String {
 fn per_patient(position: usize, table: &PerPatient, models: &Models) -> String {
     let scope = Scope { from: &table.from, models, prefix: "t".to_owned(), depth: 0, outer: None };
     let patient = scope.patient();
-    let by: Vec<String> = table.by.iter().map(|column| scope.column(column)).collect();
+    let by: Vec<String> = table.by.iter().map(|by| scope.dim(by)).collect();
     let mut shown = vec![format!("{patient} AS patient_id")];
-    shown.extend(by.iter().zip(&table.by).map(|(sql, of)| format!("{sql} AS {}", quoted(&of.column))));
+    shown.extend(by.iter().enumerate().map(|(i, sql)| format!("{sql} AS {}", PerPatient::key_name(i))));
     let values = table.values.iter().enumerate();
     shown.extend(values.map(|(i, value)| format!("{} AS {}", scope.value(value), PerPatient::value_name(i))));
     let groups = std::iter::once(patient).chain(by).collect::<Vec<_>>().join(", ");
@@ -203,6 +203,9 @@ impl Scope<'_> {
     fn value(&self, PatientValue { of, filter }: &PatientValue) -> String {
         let of = match of {
             ValueOf::Rows => "count(*)".to_owned(),
+            ValueOf::Any => {
+                return format!("max(CASE WHEN {} THEN 1 ELSE 0 END)", self.condition(filter));
+            }
             ValueOf::Distinct(column) => format!("count(DISTINCT {})", self.column(column)),
             ValueOf::Least(column) => format!("min({})", self.column(column)),
             ValueOf::Greatest(column) => format!("max({})", self.column(column)),

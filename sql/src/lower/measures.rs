@@ -221,7 +221,7 @@ fn number(reader: &Reader<'_>, of: &Expr) -> Result<Number, Refusal> {
     bins::number(reader, of)?.ok_or_else(|| not_in_aggregate(reader, of))
 }
 
-fn is_number(value: &ScalarValue, wanted: i64) -> bool {
+pub(super) fn is_number(value: &ScalarValue, wanted: i64) -> bool {
     let wanted = ScalarValue::Int64(Some(wanted));
     value.data_type().is_numeric() && wanted.cast_to(&value.data_type()).is_ok_and(|w| w == *value)
 }

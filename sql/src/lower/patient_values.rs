@@ -1,25 +1,73 @@
 //! From the aggregates of an inner `GROUP BY patient_id` to values per patient.
 
 use caim_ontology::Role;
-use datafusion_expr::Expr;
+use datafusion_common::Column;
 use datafusion_expr::expr::{AggregateFunction, AggregateFunctionParams, Sort};
+use datafusion_expr::{Expr, lit};
 
 use super::bins;
 use super::compare::column_of;
 use super::condition::{Reader, Sense};
 use super::constant::constant;
-use super::measures::counted_case;
+use super::measures::{counted_case, is_number};
 use super::refuse::not_in_aggregate;
 use crate::private_query::{Atom, BoolTree, ColumnRef, Order, PatientValue, ValueOf};
 use crate::refusal::{Code, Refusal};
 
+/// A value, and how its column is shown.
+pub(super) struct Shown {
+    pub(super) value: PatientValue,
+    /// As true or false, where the value is 1 or 0.
+    truth: bool,
+}
+
+impl Shown {
+    /// The expression over the value's column that stands for the aggregate.
+    pub(super) fn shown(&self, name: String) -> Expr {
+        let column = Expr::Column(Column::from_name(name));
+        if self.truth { column.eq(lit(1i64)) } else { column }
+    }
+}
+
 /// The value that an aggregate is, over columns of tables.
-pub(super) fn value(reader: &Reader<'_>, expr: &Expr) -> Result<PatientValue, Refusal> {
+pub(super) fn value(reader: &Reader<'_>, expr: &Expr) -> Result<Shown, Refusal> {
     match expr {
         Expr::Alias(alias) => value(reader, &alias.expr),
-        Expr::AggregateFunction(call) => called(reader, call),
+        Expr::AggregateFunction(call) => match flag(reader, call)? {
+            Some(shown) => Ok(shown),
+            None => Ok(Shown { value: called(reader, call)?, truth: false }),
+        },
         other => Err(not_in_aggregate(reader, other)),
     }
+}
+
+/// `bool_or(c)` and `max(CASE WHEN c THEN 1 ELSE 0 END)`: whether a row meets a condition.
+fn flag(reader: &Reader<'_>, call: &AggregateFunction) -> Result<Option<Shown>, Refusal> {
+    let AggregateFunctionParams { args, distinct: _, filter, order_by, null_treatment } = &call.params;
+    let [arg] = args.as_slice() else { return Ok(None) };
+    if !order_by.is_empty() || null_treatment.is_some() {
+        return Ok(None);
+    }
+    let (condition, truth) = match call.func.name() {
+        "bool_or" => (Some(reader.condition(arg, Sense::Holds)?), true),
+        "max" => (one_else_nought(reader, arg)?, false),
+        _ => (None, false),
+    };
+    let Some(condition) = condition else { return Ok(None) };
+    let filter = filter.as_ref().map(|f| reader.condition(f, Sense::Holds)).transpose()?;
+    let filter = BoolTree::And(filter.into_iter().chain([condition]).collect());
+    Ok(Some(Shown { value: PatientValue { of: ValueOf::Any, filter }, truth }))
+}
+
+/// The condition of `CASE WHEN c THEN 1 ELSE 0 END`.
+fn one_else_nought(reader: &Reader<'_>, expr: &Expr) -> Result<Option<BoolTree>, Refusal> {
+    let mut found = Vec::new();
+    // As in a sum, where the rest counts for nothing.
+    let then = counted_case(reader, expr, "sum", &mut found)?;
+    Ok(match constant(&then) {
+        Some(value) if is_number(&value, 1) => found.pop(),
+        Some(_) | None => None,
+    })
 }
 
 fn called(reader: &Reader<'_>, call: &AggregateFunction) -> Result<PatientValue, Refusal> {

@@ -12,8 +12,10 @@ use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::logical_plan::{Aggregate, Filter, Window};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit};
 
+use super::columns::{Target, target};
 use super::condition::operands;
 use super::constant::constant;
+use super::patient_values;
 use super::rows::Rows;
 use super::scope::{Operand, Scope, operand};
 use super::split::reads_rows;
@@ -21,7 +23,7 @@ use crate::catalogue::model_source;
 use crate::per_patient::with_tables;
 use crate::plan::refused;
 use crate::private_query::per_patient::SCHEMA;
-use crate::private_query::{BoolTree, ColumnRef, PatientValue, PerPatient, TableRef, ValueOf};
+use crate::private_query::{BoolTree, ColumnRef, Dim, PatientValue, PerPatient, TableRef, ValueOf};
 use crate::refusal::{Code, Refusal};
 
 /// A plan without values per patient, their tables, and the models with these.
@@ -73,36 +75,35 @@ impl Values<'_> {
         let mut rows = Rows::counted(&models);
         // What cannot be read here is refused where it stands.
         let Ok(scope) = rows.read(&aggregate.input) else { return Ok(None) };
-        let keys = aggregate.group_expr.iter().map(|group| key(&rows, &scope, group)).collect::<Vec<_>>();
-        if keys.iter().all(Option::is_none) {
+        let is_one_s = |group: &Expr| key(&rows, &scope, group).is_some_and(|key| key.is_one_s());
+        if !aggregate.group_expr.iter().any(is_one_s) {
             return Ok(None);
         }
-        let Some(keys) = keys.into_iter().collect::<Option<Vec<Key>>>() else {
-            return Err(Refusal::new(
-                Code::IdentifierGrouped,
-                "patients are grouped by something else besides",
-            )
-            .with_rewrite("GROUP BY patient_id alone, and take the rest by first_value(x ORDER BY date)"));
-        };
-        let by = records(&keys)?;
+        let keys = aggregate.group_expr.iter().map(|group| {
+            key(&rows, &scope, group).ok_or_else(|| {
+                Refusal::new(Code::IdentifierGrouped, "patients are grouped by an expression besides")
+                    .with_rewrite("group by patient_id, records, dimensions, and parts of dates")
+            })
+        });
+        let keys = keys.collect::<Result<Vec<Key>, Refusal>>()?;
+        let by = besides(&keys);
         let mut values = Vec::with_capacity(aggregate.aggr_expr.len());
         for expr in &aggregate.aggr_expr {
-            values.push(super::patient_values::value(&rows.reader(&scope), &rows.substitute(&scope, expr)?)?);
+            values.push(patient_values::value(&rows.reader(&scope), &rows.substitute(&scope, expr)?)?);
         }
         let (from, cohort) = rows.finish()?;
-        let table = self.add(PerPatient { from, cohort, by: by.clone(), values });
         let mut fields = aggregate.schema.iter();
         let mut columns = Vec::new();
         for (key, (relation, field)) in keys.iter().zip(fields.by_ref()) {
-            let name = match key {
-                Key::Patient => "patient_id",
-                Key::Record(column) => &column.column,
-            };
-            columns.push(named(name, relation, field));
+            let name = key.name(&by);
+            columns.push((Expr::Column(Column::from_name(name)), relation.cloned(), Arc::clone(field)));
         }
-        for (i, (relation, field)) in fields.enumerate() {
-            columns.push(named(&PerPatient::value_name(i), relation, field));
+        for ((i, (relation, field)), value) in fields.enumerate().zip(&values) {
+            let shown = value.shown(PerPatient::value_name(i));
+            columns.push((shown, relation.cloned(), Arc::clone(field)));
         }
+        let values = values.into_iter().map(|value| value.value).collect();
+        let table = self.add(PerPatient { from, cohort, by, values });
         self.scan(table, columns).map(Some)
     }
 
@@ -129,16 +130,16 @@ impl Values<'_> {
         let mut rows = Rows::counted(&models);
         let scope = rows.read(&window.input)?;
         let keys = partition.iter().map(|expr| key(&rows, &scope, expr)).collect::<Option<Vec<Key>>>();
-        let Some(keys) = keys.filter(|keys| !keys.is_empty()) else {
+        let Some(keys) = keys.filter(|keys| keys.iter().any(Key::is_one_s)) else {
             return Err(Refusal::new(Code::Window, "rows are numbered across patients")
                 .with_rewrite("ROW_NUMBER() OVER (PARTITION BY patient_id ORDER BY date)"));
         };
-        let by = records(&keys)?;
-        let order =
-            super::patient_values::order(&rows.reader(&scope), |e| rows.substitute(&scope, e), order)?;
+        let by = besides(&keys);
+        let order = patient_values::order(&rows.reader(&scope), |e| rows.substitute(&scope, e), order)?;
         let shown = scope.bound.iter().cloned().collect::<Result<Vec<Expr>, Refusal>>()?;
         let own = shown.iter().flat_map(own_columns).filter(|column| !is_patient(&rows, &scope, column));
-        let mut picked: Vec<ColumnRef> = own.filter(|column| !by.contains(column)).collect();
+        let key_of = |column: &ColumnRef| by.iter().position(|b| *b == Dim::Column(column.clone()));
+        let mut picked: Vec<ColumnRef> = own.filter(|column| key_of(column).is_none()).collect();
         picked.sort();
         picked.dedup();
         let first = |column: &ColumnRef| PatientValue {
@@ -148,10 +149,10 @@ impl Values<'_> {
         let values = picked.iter().map(first).collect();
         let (from, cohort) = rows.finish()?;
         let table = self.add(PerPatient { from, cohort, by: by.clone(), values });
-        let stands = |column: &ColumnRef| match picked.iter().position(|p| p == column) {
-            Some(position) => PerPatient::value_name(position),
-            None if by.contains(column) => column.column.clone(),
-            None => "patient_id".to_owned(),
+        let stands = |column: &ColumnRef| match (picked.iter().position(|p| p == column), key_of(column)) {
+            (Some(position), _) => PerPatient::value_name(position),
+            (None, Some(position)) => PerPatient::key_name(position),
+            (None, None) => "patient_id".to_owned(),
         };
         let mut columns = Vec::new();
         for (expr, (relation, field)) in shown.into_iter().zip(window.schema.iter()) {
@@ -203,49 +204,61 @@ impl Values<'_> {
 /// An expression and the column that it becomes.
 type Named = (Expr, Option<TableReference>, datafusion_common::arrow::datatypes::FieldRef);
 
-fn named(
-    column: &str,
-    relation: Option<&TableReference>,
-    field: &datafusion_common::arrow::datatypes::FieldRef,
-) -> Named {
-    (Expr::Column(Column::from_name(column)), relation.cloned(), Arc::clone(field))
-}
-
 /// What rows are grouped or numbered by.
 enum Key {
     Patient,
     /// An identifier of one patient.
-    Record(ColumnRef),
+    Record(Dim),
+    /// A dimension or a part of a date.
+    Part(Dim),
+}
+
+impl Key {
+    /// Whether rows with this key are rows of one patient.
+    fn is_one_s(&self) -> bool {
+        match self {
+            Self::Patient | Self::Record(_) => true,
+            Self::Part(_) => false,
+        }
+    }
+
+    /// The column that it becomes.
+    fn name(&self, by: &[Dim]) -> String {
+        match self {
+            Self::Patient => "patient_id".to_owned(),
+            Self::Record(dim) | Self::Part(dim) => {
+                PerPatient::key_name(by.iter().position(|b| b == dim).unwrap_or_default())
+            }
+        }
+    }
 }
 
 fn key(rows: &Rows<'_>, scope: &Scope, expr: &Expr) -> Option<Key> {
     let bound = rows.substitute(scope, expr).ok()?.unalias_nested().data;
+    if let Some(Target::Part { part, column }) = target(&bound) {
+        return Some(Key::Part(Dim::DatePart { part, column }));
+    }
     let Some(Operand::Own(column)) = operand(&bound) else { return None };
     match &rows.reader(scope).side(&column).ok()?.column.role {
         Role::UnitId => Some(Key::Patient),
-        Role::Identifier { one_patient: true } => Some(Key::Record(column)),
-        Role::Identifier { one_patient: false }
-        | Role::Dimension { .. }
-        | Role::Measure { .. }
-        | Role::Date { .. }
-        | Role::Hidden => None,
+        Role::Identifier { one_patient: true } => Some(Key::Record(Dim::Column(column))),
+        Role::Dimension { .. } => Some(Key::Part(Dim::Column(column))),
+        Role::Identifier { one_patient: false } | Role::Measure { .. } | Role::Date { .. } | Role::Hidden => {
+            None
+        }
     }
 }
 
-/// The records besides the patient: at most one kind of them.
-fn records(keys: &[Key]) -> Result<Vec<ColumnRef>, Refusal> {
-    let mut records: Vec<ColumnRef> = Vec::new();
+/// What there is besides the patient, each once.
+fn besides(keys: &[Key]) -> Vec<Dim> {
+    let mut besides: Vec<Dim> = Vec::new();
     for key in keys {
         match key {
-            Key::Record(column) if !records.contains(column) => records.push(column.clone()),
-            Key::Record(_) | Key::Patient => {}
+            Key::Record(dim) | Key::Part(dim) if !besides.contains(dim) => besides.push(dim.clone()),
+            Key::Record(_) | Key::Part(_) | Key::Patient => {}
         }
     }
-    if records.len() > 1 {
-        return Err(Refusal::new(Code::Unsupported, "a row per patient and two kinds of records")
-            .with_rewrite("group by the record alone: it belongs to one patient"));
-    }
-    Ok(records)
+    besides
 }
 
 fn is_patient(rows: &Rows<'_>, scope: &Scope, column: &ColumnRef) -> bool {

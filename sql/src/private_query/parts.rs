@@ -44,11 +44,11 @@ impl PerPatient {
         let tables = self.from.tables.clone();
         joins(&mut self.from, visit);
         condition(&mut self.cohort, &tables, None, visit);
-        self.by.iter_mut().for_each(|column| visit(&tables, column));
+        self.by.iter_mut().for_each(|by| dim(by, &tables, visit));
         for value in &mut self.values {
             condition(&mut value.filter, &tables, None, visit);
             match &mut value.of {
-                ValueOf::Rows => {}
+                ValueOf::Rows | ValueOf::Any => {}
                 ValueOf::Distinct(column) | ValueOf::Least(column) | ValueOf::Greatest(column) => {
                     visit(&tables, column);
                 }

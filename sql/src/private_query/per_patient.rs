@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoolTree, ColumnRef, JoinTree, Number, TableRef};
+use super::{BoolTree, ColumnRef, Dim, JoinTree, Number, TableRef};
 
 /// Schema of the tables of values per patient: `per_patient.v0` is the first of a question.
 pub(crate) const SCHEMA: &str = "per_patient";
 
-/// A table with one row a patient, or one a record of a patient, computed from rows of that patient alone.
+/// A table with one row a patient, or one a record or part of a patient, computed from rows of that patient alone.
 ///
-/// Its columns are `patient_id`, those of [`by`](Self::by) under their own names, and the values `n0`, `n1`, ...
+/// Its columns are `patient_id`, those of [`by`](Self::by) called `k0`, `k1`, ..., and the values `n0`, `n1`, ...
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PerPatient {
@@ -17,8 +17,9 @@ pub struct PerPatient {
     pub from: JoinTree,
     /// Which of those rows count. A patient without such rows has no row.
     pub cohort: BoolTree,
-    /// The record of a patient that has a row of its own: an identifier of one patient. Empty: the patient.
-    pub by: Vec<ColumnRef>,
+    /// What of a patient has a row of its own: an identifier of one patient, a dimension, a part of a date. Empty: the
+    /// patient.
+    pub by: Vec<Dim>,
     /// The values of a row.
     pub values: Vec<PatientValue>,
 }
@@ -39,6 +40,8 @@ pub struct PatientValue {
 pub enum ValueOf {
     /// How many rows there are.
     Rows,
+    /// 1 if there is a row, else 0. Useful with a filter.
+    Any,
     /// How many different values a dimension or identifier has.
     Distinct(ColumnRef),
     /// The least of a number or date.
@@ -85,6 +88,12 @@ impl TableRef {
 }
 
 impl PerPatient {
+    /// The name of the column of a part of [`by`](Self::by).
+    #[must_use]
+    pub fn key_name(position: usize) -> String {
+        format!("k{position}")
+    }
+
     /// The name of a value's column.
     #[must_use]
     pub fn value_name(position: usize) -> String {
@@ -103,7 +112,7 @@ impl ValueOf {
     /// The columns that it is computed from.
     pub fn columns(&self) -> Vec<&ColumnRef> {
         match self {
-            Self::Rows => Vec::new(),
+            Self::Rows | Self::Any => Vec::new(),
             Self::Distinct(column) | Self::Least(column) | Self::Greatest(column) => vec![column],
             Self::Sum(number) | Self::Mean(number) => number.columns().collect(),
             Self::First { column, order } => {

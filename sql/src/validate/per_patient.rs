@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use caim_ontology::{Models, Role};
 
-use super::roles::refuse;
+use super::roles::{self, refuse};
 use super::tree::{Side, Tables};
-use super::{Around, Check, Depth, bins, looks_elsewhere, too_many};
+use super::{Around, Check, Depth, MAX_DIMS, bins, looks_elsewhere, too_many};
 use crate::per_patient::with_tables;
-use crate::private_query::{ColumnRef, PatientValue, PerPatient, TableRef, ValueOf};
+use crate::private_query::{ColumnRef, Dim, PatientValue, PerPatient, TableRef, ValueOf};
 use crate::refusal::{Code, Refusal};
 
 /// Tables of values per patient in one question.
@@ -47,17 +47,15 @@ fn stands_on_earlier(table: &PerPatient, position: usize) -> Result<(), Refusal>
 }
 
 fn table(table: &PerPatient, check: &mut Check, models: &Models) -> Result<(), Refusal> {
+    let limited = check.max_atoms < usize::MAX;
     let tables = Tables::checked(&table.from, models)?;
     let around = Around { own: &tables, outer: None };
     check.condition(&table.cohort, around, Depth::default(), models)?;
-    if table.by.len() > 1 {
-        return Err(Refusal::new(Code::Malformed, "a row per patient and several kinds of records"));
+    if limited && table.by.len() > MAX_DIMS {
+        return Err(too_many("groups of a patient's rows", table.by.len(), MAX_DIMS));
     }
     for by in &table.by {
-        let side = tables.named(by)?;
-        if side.column.role != (Role::Identifier { one_patient: true }) {
-            return refuse(side, Code::IdentifierGrouped, ": it is no record of one patient");
-        }
+        key(by, &tables, models)?;
     }
     for PatientValue { of, filter } in &table.values {
         value(of, &tables)?;
@@ -69,9 +67,27 @@ fn table(table: &PerPatient, check: &mut Check, models: &Models) -> Result<(), R
     Ok(())
 }
 
+/// A record of one patient, a dimension or a part of a date.
+fn key(by: &Dim, tables: &Tables<'_>, models: &Models) -> Result<(), Refusal> {
+    match by {
+        Dim::Column(column) => {
+            let side = tables.named(column)?;
+            if side.column.role == (Role::Identifier { one_patient: true }) {
+                return Ok(());
+            }
+            roles::dim(by, tables, models)
+        }
+        Dim::DatePart { .. } => roles::dim(by, tables, models),
+        Dim::Bin { .. } | Dim::Label(_) | Dim::RollUp { .. } | Dim::Recode { .. } => Err(Refusal::new(
+            Code::Malformed,
+            "values per patient by what is neither column nor part of a date",
+        )),
+    }
+}
+
 fn value(of: &ValueOf, tables: &Tables<'_>) -> Result<(), Refusal> {
     match of {
-        ValueOf::Rows => Ok(()),
+        ValueOf::Rows | ValueOf::Any => Ok(()),
         ValueOf::Distinct(column) => counted(tables.named(column)?),
         ValueOf::Least(column) | ValueOf::Greatest(column) => ordered(column, tables),
         ValueOf::Sum(number) | ValueOf::Mean(number) => bins::number(number, tables).map(|_| ()),

@@ -64,10 +64,25 @@ fn values_are_grouped_binned_averaged_and_compared_as_columns_are() {
         (
             "SELECT avg(n) FROM (SELECT study_uid, count(*) AS n FROM imaging_series GROUP BY study_uid) t JOIN imaging_study USING (study_uid) WHERE modality = 'CT'",
             &[
-                "WITH v0 AS (SELECT t0.patient_id AS patient_id, t0.study_uid AS study_uid, count(*) AS n0 FROM world.imaging_series AS t0 GROUP BY t0.patient_id, t0.study_uid) SELECT avg(t0.n0) FROM v0 AS t0 JOIN world.imaging_study AS t1 ON t0.study_uid = t1.study_uid WHERE t1.modality IN ('CT')",
+                "WITH v0 AS (SELECT t0.patient_id AS patient_id, t0.study_uid AS k0, count(*) AS n0 FROM world.imaging_series AS t0 GROUP BY t0.patient_id, t0.study_uid) SELECT avg(t0.n0) FROM v0 AS t0 JOIN world.imaging_study AS t1 ON t0.k0 = t1.study_uid WHERE t1.modality IN ('CT')",
             ],
         ),
     ]);
+}
+
+#[test]
+fn a_patient_may_have_a_row_for_each_part_of_a_date_or_dimension() {
+    check(&[(
+        "WITH q AS (SELECT patient_id, extract(year FROM study_time) AS y, extract(quarter FROM study_time) AS qtr, \
+         max(CASE WHEN modality = 'MR' THEN 1 ELSE 0 END) AS mr, bool_or(modality = 'PT') AS pt FROM imaging_study GROUP BY 1, 2, 3) \
+         SELECT y, qtr, count(*) FROM q WHERE mr = 1 AND pt GROUP BY y, qtr",
+        &[
+            "WITH v0 AS (SELECT t0.patient_id AS patient_id, EXTRACT(YEAR FROM t0.study_time) AS k0, EXTRACT(QUARTER FROM t0.study_time) AS k1, \
+           max(CASE WHEN t0.modality IN ('MR') THEN 1 ELSE 0 END) AS n0, max(CASE WHEN t0.modality IN ('PT') THEN 1 ELSE 0 END) AS n1 \
+           FROM world.imaging_study AS t0 GROUP BY t0.patient_id, EXTRACT(YEAR FROM t0.study_time), EXTRACT(QUARTER FROM t0.study_time)) \
+           SELECT t0.k0, t0.k1, count(*) FROM v0 AS t0 WHERE t0.n0 IN (1) AND t0.n1 IN (1) GROUP BY t0.k0, t0.k1",
+        ],
+    )]);
 }
 
 #[test]
@@ -127,7 +142,7 @@ fn what_would_show_or_mix_patients_is_refused() {
             "identifier_grouped",
         ),
         (
-            "SELECT count(*) FROM (SELECT patient_id, modality, count(*) AS n FROM imaging_study GROUP BY patient_id, modality) t",
+            "SELECT count(*) FROM (SELECT patient_id, weight_kg, count(*) AS n FROM imaging_study GROUP BY patient_id, weight_kg) t",
             "identifier_grouped",
         ),
         (
