@@ -25,5 +25,4 @@ pub mod logs;
 pub mod output;
 pub mod service;
 pub mod setup;
-pub mod statements;
 pub mod vocabulary;

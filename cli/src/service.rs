@@ -3,6 +3,7 @@
 //! The composition root: here, and only here, configuration meets warehouse, engine and wire. `caim hub`,
 //! `caim node`, the demo and the integration tests start the same parts.
 
+mod cubes;
 mod seen;
 
 use std::net::SocketAddr;
@@ -24,6 +25,12 @@ use tokio::task::JoinHandle;
 use crate::config::{HubConfig, HubSection, NodeConfig};
 use crate::{setup, vocabulary};
 use seen::SeenInState;
+
+/// How often a node looks whether cubes are due: a new epoch shows after this time.
+const CUBES_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a node that starts waits for its cubes before it links: a hub then sees them at once.
+const CUBES_FIRST: Duration = Duration::from_secs(10);
 
 /// A service on its own task. Dropping it stops it without waiting.
 struct Running {
@@ -115,15 +122,17 @@ impl RunningHub {
     }
 }
 
-/// Opens the node of a folder: configuration, secret, vocabulary and warehouse must fit together.
+/// Opens the node of a folder: configuration, secret, vocabulary, cubes and warehouse must fit together.
 ///
 /// # Errors
-/// When one of them is missing, damaged or open to others.
+/// When one of them is missing, damaged or open to others, or the cubes cost more than may be published.
 pub fn open_node(dir: &Path, config: &NodeConfig) -> Result<Arc<Node>> {
     setup::secret(dir)?;
     let id = NodeId::new(&config.node.name).map_err(anyhow::Error::msg)?;
     let models = Arc::new(vocabulary::models(dir)?);
-    Ok(Arc::new(Node::open(id, Warehouse::open(dir)?, models, config.privacy)?))
+    let cubes = cubes::of_node(dir, &config.privacy, &models)?;
+    let node = Node::open(id, Warehouse::open(dir)?, models, config.privacy)?;
+    Ok(Arc::new(node.publishing(cubes)?))
 }
 
 /// A node that keeps itself linked to its hub.
@@ -133,12 +142,20 @@ pub struct RunningNode {
 }
 
 impl RunningNode {
-    /// Starts dialling. It goes on through outages of the hub.
+    /// Starts publishing and dialling. It goes on through outages of the hub.
     #[must_use]
     pub fn start(node: Arc<Node>, hub: HubAddress) -> Self {
         let serving = Arc::clone(&node);
         let link = Running::spawn(move |stopped| async move {
+            let (first, published) = oneshot::channel();
+            let publishing = tokio::spawn(publish(Arc::clone(&serving), first));
+            let stopped = stopped.shared();
+            tokio::select! {
+                _ = tokio::time::timeout(CUBES_FIRST, published) => {}
+                () = stopped.clone() => {}
+            }
             link::node::run(serving, hub, stopped).await;
+            publishing.abort();
             Ok(())
         });
         Self { node, link }
@@ -156,6 +173,20 @@ impl RunningNode {
     /// When the link had ended with a fault.
     pub async fn stop(self) -> Result<()> {
         self.link.stop().await
+    }
+}
+
+/// Publishes what is due, now and whenever the data or the window has changed; says when it did so first.
+async fn publish(node: Arc<Node>, first: oneshot::Sender<()>) {
+    let mut first = Some(first);
+    let mut often = tokio::time::interval(CUBES_EVERY);
+    loop {
+        often.tick().await;
+        if let Err(error) = node.publish_cubes().await {
+            tracing::error!(%error, "the cubes cannot be published");
+        }
+        // Nobody may be waiting any more.
+        drop(first.take());
     }
 }
 

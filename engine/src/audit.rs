@@ -26,7 +26,7 @@ pub(crate) struct Record<'a> {
     /// Canonical SQL.
     pub(crate) query: &'a str,
     pub(crate) epoch: u64,
-    /// `released`, `repeated`, `published`, or the code of a refusal.
+    /// `released`, `repeated`, `published`, `published cube`, or the code of a refusal.
     pub(crate) decision: &'a str,
     pub(crate) rho: f64,
     pub(crate) delta: f64,

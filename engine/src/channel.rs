@@ -12,6 +12,7 @@ use caim_sql::{PrivateQuery, Refusal};
 use datafusion::arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use crate::cube::{CubeListing, CubeReply};
 use crate::policy::Policy;
 use crate::reply;
 
@@ -91,6 +92,9 @@ pub struct Profile {
     pub policy: Policy,
     /// Identifiers of the collections it holds, sorted.
     pub collections: Vec<String>,
+    /// The cubes it has released, by name.
+    #[serde(default)]
+    pub cubes: Vec<CubeListing>,
 }
 
 /// What is said of an answer beside its cells. All of it is public: parameters and costs, no data.
@@ -176,4 +180,7 @@ pub trait NodeChannel: Send + Sync {
 
     /// Asks. Dropping the future ends the work at the node.
     async fn ask(&self, query: NodeQuery) -> Result<Reply, AskError>;
+
+    /// Fetches a cube that the profile lists; that costs nothing.
+    async fn cube(&self, listing: &CubeListing) -> Result<CubeReply, AskError>;
 }

@@ -57,6 +57,11 @@ pub enum Outcome {
         /// Which of both.
         reason: String,
     },
+    /// It has no part in a published cube that answers.
+    Absent {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A node and what became of the question there.
@@ -77,6 +82,32 @@ pub struct Summary {
     /// How far released values may lie from the truth; nothing where they are exact.
     #[serde(default)]
     pub precision: Vec<Precision>,
+    /// The published cubes that it comes from, wholly or in part.
+    #[serde(default)]
+    pub cubes: Vec<CubeUse>,
+}
+
+/// A published cube in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CubeUse {
+    /// Name of the cube.
+    pub name: String,
+    /// The oldest epoch that one of its nodes released it from.
+    pub oldest_epoch: u64,
+    /// The newest one.
+    pub newest_epoch: u64,
+}
+
+impl fmt::Display for CubeUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, oldest_epoch, newest_epoch } = self;
+        write!(f, "answered by cube.{name} ")?;
+        if oldest_epoch == newest_epoch {
+            write!(f, "(epoch {newest_epoch})")
+        } else {
+            write!(f, "(epochs {oldest_epoch} to {newest_epoch})")
+        }
+    }
 }
 
 /// How far the values of one measure may lie from the truth, in at least 95 % of all cells: noise, rounding, and what
@@ -129,6 +160,12 @@ impl Summary {
             }
         }
         self.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        self.precision.extend(other.precision);
+        for cube in other.cubes {
+            if !self.cubes.contains(&cube) {
+                self.cubes.push(cube);
+            }
+        }
     }
 }
 
@@ -141,11 +178,17 @@ impl Outcome {
             ) => {
                 *rho += more;
                 *delta += chance;
-                *rho_left = left;
+                *rho_left = left.or(*rho_left);
                 *exact &= also;
             }
             (Outcome::Answered { .. }, worse) => *self = worse,
-            (Outcome::Refused { .. } | Outcome::Failed { .. } | Outcome::Unreachable { .. }, _) => {}
+            (
+                Outcome::Refused { .. }
+                | Outcome::Failed { .. }
+                | Outcome::Unreachable { .. }
+                | Outcome::Absent { .. },
+                _,
+            ) => {}
         }
     }
 }
@@ -167,7 +210,11 @@ impl fmt::Display for Summary {
                 }
                 Outcome::Failed { reason } => write!(f, "\n{}: failed: {reason}", node.node)?,
                 Outcome::Unreachable { reason } => write!(f, "\n{}: unreachable: {reason}", node.node)?,
+                Outcome::Absent { reason } => write!(f, "\n{}: absent: {reason}", node.node)?,
             }
+        }
+        for cube in &self.cubes {
+            write!(f, "\n{cube}, free of charge")?;
         }
         for precision in &self.precision {
             write!(f, "\n{precision}")?;
@@ -215,7 +262,7 @@ impl Federation<'_> {
             replies.extend(result.ok().map(|reply| (node, reply)));
         }
         let nodes = outcomes.into_iter().map(|(node, outcome)| NodeOutcome { node, outcome }).collect();
-        (replies, Summary { nodes, precision: Vec::new() })
+        (replies, Summary { nodes, ..Summary::default() })
     }
 
     async fn ask_one(

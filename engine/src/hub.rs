@@ -3,6 +3,7 @@
 //! It holds no data of patients and needs no trust of the nodes: every table here is public or released.
 
 mod check;
+mod cubes;
 mod explain;
 mod precision;
 pub mod public;
@@ -13,11 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use caim_ontology::Models;
-use caim_sql::catalogue::Catalogue;
 use caim_sql::lower::{Lowered, Settings, lower};
 use caim_sql::plan::{Planned, plan};
 use caim_sql::text::{self, Statement};
-use caim_sql::{Code, Refusal};
+use caim_sql::{Code, PrivateQuery, Refusal};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
@@ -25,8 +25,9 @@ use datafusion::common::ScalarValue;
 pub use check::Check;
 
 use crate::channel::{Asker, NodeId, Reply};
-use crate::federate::{Federation, Nodes, Summary};
+use crate::federate::{CubeUse, Federation, Nodes, Summary};
 use crate::merge::merge;
+use cubes::{Cubes, Shelf};
 
 /// Planning runs on a thread with a stack of its own, since deep statements are planned recursively.
 const PLANNING_STACK_BYTES: usize = 64 << 20;
@@ -34,7 +35,7 @@ const PLANNING_STACK_BYTES: usize = 64 << 20;
 /// The hub of a federation.
 pub struct Hub {
     models: Arc<Models>,
-    catalogue: Catalogue,
+    cubes: Cubes,
     nodes: Arc<dyn Nodes>,
     vocabulary: public::Vocabulary,
     deadline: Duration,
@@ -74,7 +75,7 @@ pub struct TableListing {
     pub schema: String,
     /// Table.
     pub name: String,
-    /// `TABLE` for tables of nodes, `VIEW` for those of the hub.
+    /// `TABLE` for tables of nodes and published cubes, `VIEW` for other tables of the hub.
     pub kind: &'static str,
     /// What a row is.
     pub comment: String,
@@ -103,8 +104,14 @@ impl Hub {
     /// A hub over some nodes; `deadline` bounds every question.
     #[must_use]
     pub fn new(models: Arc<Models>, nodes: Arc<dyn Nodes>, deadline: Duration) -> Self {
-        let catalogue = Catalogue::new(Arc::clone(&models), public::tables());
-        Self { models, catalogue, nodes, vocabulary: public::Vocabulary::default(), deadline }
+        let cubes = Cubes::new(Arc::clone(&models));
+        Self { models, cubes, nodes, vocabulary: public::Vocabulary::default(), deadline }
+    }
+
+    /// Takes in the cubes that linked nodes have published since. Call it before a statement is prepared or tables are
+    /// listed: they show what was taken in last. Without news it does nothing.
+    pub async fn refresh(&self) {
+        self.cubes.refresh(self.nodes.as_ref()).await;
     }
 
     /// Understands a statement. What would be refused is refused here, before any node is asked.
@@ -121,7 +128,7 @@ impl Hub {
             Statement::Explain(query) => return self.explained(&query, settings),
             Statement::Query(query) => query,
         };
-        let planned = plan(&query, &self.catalogue)?;
+        let planned = plan(&query, &self.cubes.shelf().catalogue)?;
         let parameters = planned.parameters();
         if parameters.fields().is_empty() {
             return self.bound(&planned, settings);
@@ -132,9 +139,10 @@ impl Hub {
     }
 
     fn explained(&self, query: &text::Query, settings: &Settings) -> Result<Prepared, Refusal> {
-        let planned = plan(query, &self.catalogue)?;
-        let lowered = lower(&planned, &self.catalogue, settings)?;
-        let steps = explain::explain(&lowered, &self.models)?;
+        let shelf = self.cubes.shelf();
+        let planned = plan(query, &shelf.catalogue)?;
+        let lowered = lower(&planned, &shelf.catalogue, settings)?;
+        let steps = explain::explain(&lowered, &self.models, &self.uses(&lowered, &shelf)?)?;
         let (schema, parameters) = (steps.schema(), wire::no_columns());
         Ok(Prepared { statement: PreparedStatement::Explained(Box::new(steps)), schema, parameters })
     }
@@ -160,7 +168,7 @@ impl Hub {
     }
 
     fn bound(&self, planned: &Planned, settings: &Settings) -> Result<Prepared, Refusal> {
-        let lowered = lower(planned, &self.catalogue, settings)?;
+        let lowered = lower(planned, &self.cubes.shelf().catalogue, settings)?;
         let schema = wire::schema(lowered.remainder.schema(), &lowered.output);
         let statement = PreparedStatement::Bound(Box::new(lowered));
         Ok(Prepared { statement, schema, parameters: wire::no_columns() })
@@ -181,26 +189,28 @@ impl Hub {
                 return Ok(Answer { batches: vec![steps.as_ref().clone()], ..prepared.nothing() });
             }
         };
-        let federation =
-            Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
-        let query_id = query_id().map_err(HubError::Failed)?;
+        self.refresh().await;
+        let shelf = self.cubes.shelf();
         let mut summary = Summary::default();
+        for cube in shelf.read_by(&lowered.remainder)? {
+            summary.add(shelf.summary(cube, self.nodes.as_ref()));
+        }
+        let query_id = query_id().map_err(HubError::Failed)?;
         let mut released = Vec::new();
         for query in &lowered.queries {
-            let (replies, outcomes) = federation.ask(query, asker, &query_id).await;
-            if replies.is_empty() {
-                return Err(nobody_answered(&outcomes));
-            }
+            let answered = self.answered_by_cube(query, &shelf)?;
+            let (cells, outcomes) = match answered {
+                Some(answered) => answered,
+                None => self.asked(query, asker, &query_id).await?,
+            };
             summary.add(outcomes);
-            let merged = self.merged(query, &replies)?;
-            let precision = precision::of_merged(query, &self.models, &merged).map_err(HubError::Failed)?;
-            summary.precision.extend(precision);
-            released.push(merged);
+            released.push(cells);
         }
         let public = public::Contents {
             models: &self.models,
             nodes: self.nodes.as_ref(),
             vocabulary: &self.vocabulary,
+            shelf: &shelf,
         };
         let batches = remainder::run(&lowered.remainder, released, &public)
             .await
@@ -210,11 +220,39 @@ impl Hub {
         Ok(Answer { schema: Arc::clone(&prepared.schema), batches, summary })
     }
 
-    fn merged(
+    /// What a published cube says to a question, if one does: free, and no node is asked.
+    fn answered_by_cube(
         &self,
-        query: &caim_sql::PrivateQuery,
-        replies: &[(NodeId, Reply)],
-    ) -> Result<RecordBatch, HubError> {
+        query: &PrivateQuery,
+        shelf: &Shelf,
+    ) -> Result<Option<(RecordBatch, Summary)>, HubError> {
+        let nodes = self.nodes.as_ref();
+        let Some(answering) = shelf.answering(query, &self.models, nodes) else { return Ok(None) };
+        let cells = answering.released(query, &self.models).map_err(|e| HubError::Failed(e.to_string()))?;
+        let mut summary = shelf.summary(answering.shown, nodes);
+        summary.precision = precision::of_merged(query, &self.models, &cells).map_err(HubError::Failed)?;
+        Ok(Some((cells, summary)))
+    }
+
+    /// What the nodes release for a question, merged.
+    async fn asked(
+        &self,
+        query: &PrivateQuery,
+        asker: &Asker,
+        query_id: &str,
+    ) -> Result<(RecordBatch, Summary), HubError> {
+        let federation =
+            Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
+        let (replies, mut outcomes) = federation.ask(query, asker, query_id).await;
+        if replies.is_empty() {
+            return Err(nobody_answered(&outcomes));
+        }
+        let merged = self.merged(query, &replies)?;
+        outcomes.precision = precision::of_merged(query, &self.models, &merged).map_err(HubError::Failed)?;
+        Ok((merged, outcomes))
+    }
+
+    fn merged(&self, query: &PrivateQuery, replies: &[(NodeId, Reply)]) -> Result<RecordBatch, HubError> {
         merge(query, &self.models, replies).map_err(|e| HubError::Failed(e.to_string()))
     }
 
@@ -224,23 +262,40 @@ impl Hub {
     /// All refusals of [`Hub::prepare`].
     pub fn check(&self, sql: &str, settings: &Settings) -> Result<Check, Refusal> {
         let prepared = self.prepare(sql, settings)?;
-        let queries = match &prepared.statement {
-            PreparedStatement::Bound(lowered) => lowered.queries.as_slice(),
-            PreparedStatement::Set { .. } | PreparedStatement::Explained(_) => &[],
+        let lowered = match &prepared.statement {
+            PreparedStatement::Bound(lowered) => lowered,
+            PreparedStatement::Set { .. } | PreparedStatement::Explained(_) => return Ok(Check::default()),
             PreparedStatement::Unbound { .. } => {
                 return Err(Refusal::new(Code::Invalid, "a statement with parameters cannot be checked")
                     .with_rewrite("write values in the place of the parameters"));
             }
         };
+        let uses = self.uses(lowered, &self.cubes.shelf())?;
         let profiles: Vec<_> = self.nodes.linked().iter().map(|n| n.profile().clone()).collect();
-        Check::new(queries, &self.models, &profiles)
+        Check::new(&lowered.queries, &self.models, &profiles, &uses)
+    }
+
+    /// The cubes that a statement reads, and for each of its questions the one that answers it.
+    fn uses(&self, lowered: &Lowered, shelf: &Shelf) -> Result<Uses, Refusal> {
+        let read = shelf.read_by(&lowered.remainder)?.into_iter().map(|cube| cube.usage()).collect();
+        let answering = |query| shelf.answering(query, &self.models, self.nodes.as_ref());
+        let answering = lowered.queries.iter().map(answering);
+        Ok(Uses { read, answering: answering.map(|found| found.map(|by| by.shown.usage())).collect() })
     }
 
     /// All tables that clients can list, sorted by schema and name.
     #[must_use]
     pub fn tables(&self) -> Vec<TableListing> {
-        public::listings(&self.models)
+        public::listings(&self.models, &self.cubes.shelf())
     }
+}
+
+/// How published cubes serve a statement.
+struct Uses {
+    /// The cubes that it reads.
+    read: Vec<CubeUse>,
+    /// For each question, the cube that answers it in the place of the nodes.
+    answering: Vec<Option<CubeUse>>,
 }
 
 impl Prepared {
@@ -284,7 +339,10 @@ fn nobody_answered(summary: &Summary) -> HubError {
         Outcome::Refused { code, reason, rewrite } => {
             Some(Refusal { code: *code, reason: format!("{}: {reason}", n.node), rewrite: rewrite.clone() })
         }
-        Outcome::Answered { .. } | Outcome::Failed { .. } | Outcome::Unreachable { .. } => None,
+        Outcome::Answered { .. }
+        | Outcome::Failed { .. }
+        | Outcome::Unreachable { .. }
+        | Outcome::Absent { .. } => None,
     });
     if let Some(refusal) = refused {
         return refusal.into();
@@ -301,7 +359,9 @@ fn query_id() -> Result<String, String> {
     Ok(hex::encode(id))
 }
 
-fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
+pub(crate) fn on_large_stack<T: Send>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send,
+) -> Result<T, Refusal> {
     let too_complex = || Refusal::new(Code::TooComplex, "the statement could not be planned");
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("planning".into()).stack_size(PLANNING_STACK_BYTES);

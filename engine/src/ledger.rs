@@ -4,6 +4,8 @@
 //! with the audit record in one transaction. So a crash between the two costs the asker nothing more, and gives the
 //! same answer afterwards. Nothing here is ever rolled back by a new epoch.
 
+mod publications;
+
 use std::sync::Arc;
 
 use caim_sql::{Code, Refusal};
@@ -14,6 +16,8 @@ use crate::accounting::Accounting;
 use crate::clock::Clock;
 use crate::policy::Policy;
 use crate::release::Seed;
+
+pub(crate) use publications::{Due, Edition, Publication, Published};
 
 const SCHEMA: &[&str] = &["
     CREATE TABLE question (
@@ -27,7 +31,7 @@ const SCHEMA: &[&str] = &["
 "];
 
 /// Sums of costs are compared with budgets up to rounding of floating point.
-const SLACK: f64 = 1e-9;
+pub(crate) const SLACK: f64 = 1e-9;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -85,6 +89,7 @@ struct Spent {
 impl Ledger {
     pub(crate) fn open(state: &State, clock: Arc<dyn Clock>) -> Result<Self, caim_warehouse::Error> {
         state.migrate("ledger", SCHEMA)?;
+        publications::open(state)?;
         Ok(Self { clock })
     }
 
@@ -120,6 +125,11 @@ impl Ledger {
             let rho_left = policy.budget_rho - spent.rho - accounting.rho;
             Ok(Charged { seed, answer, rho: accounting.rho, delta: accounting.delta, rho_left })
         })
+    }
+
+    /// When the window that we are in began.
+    pub(crate) fn window(&self, policy: &Policy) -> i64 {
+        window_start(self.clock.unix_seconds(), policy)
     }
 
     /// Stores an answer; the caller writes its audit record in the same transaction.
@@ -175,12 +185,17 @@ fn new_question(
     accounting: &Accounting,
     now: i64,
 ) -> Result<Seed, LedgerError> {
-    let mut seed = [0u8; 32];
-    getrandom::fill(&mut seed).map_err(|_| LedgerError::Randomness)?;
+    let seed = fresh_seed()?;
     tx.execute(
         "INSERT INTO question (key, seed, at, rho) VALUES (?1, ?2, ?3, ?4)",
-        params![key.0, seed, now, accounting.rho],
+        params![key.0, seed.0, now, accounting.rho],
     )?;
+    Ok(seed)
+}
+
+fn fresh_seed() -> Result<Seed, LedgerError> {
+    let mut seed = [0u8; 32];
+    getrandom::fill(&mut seed).map_err(|_| LedgerError::Randomness)?;
     Ok(Seed(seed))
 }
 

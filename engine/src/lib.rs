@@ -3,7 +3,7 @@
 //! On the way of a question, at the hub: [`hub`] plans and splits it, [`federate`] asks every node through a
 //! [`NodeChannel`], [`merge`](mod@merge) adds what they released, and the hub's remainder runs over that. At a node:
 //! [`node`] validates, `ledger` charges, `execute` computes one bounded contribution per cell and patient, [`release`]
-//! is the gate, [`audit`] keeps the record. [`accounting`] says what a question costs and how much noise it gets.
+//! is the gate, [`audit`] keeps the record, and [`cube`] says what it publishes. [`accounting`] says what a question costs and how much noise it gets.
 //!
 //! Only the gate can make a [`Released`], and a node can send nothing else:
 //!
@@ -18,6 +18,7 @@ mod answers;
 pub mod audit;
 pub mod channel;
 pub mod clock;
+pub mod cube;
 mod execute;
 pub mod federate;
 pub mod hub;
@@ -30,7 +31,8 @@ pub mod release;
 pub mod reply;
 
 pub use channel::{AskError, Asker, Facts, NodeChannel, NodeId, NodeQuery, Profile, Reply};
-pub use federate::{NodeOutcome, Nodes, Outcome, Precision, Summary};
+pub use cube::{Cube, CubeFile, CubeHead, CubeListing, CubeReply, ReleasedCube};
+pub use federate::{CubeUse, NodeOutcome, Nodes, Outcome, Precision, Summary};
 pub use hub::{Answer, Hub, HubError, Prepared};
 pub use local::LocalChannel;
 pub use node::{Node, NodeError};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use caim_ontology::Models;
 
 use crate::channel::{AskError, NodeChannel, NodeQuery, Profile, Reply};
+use crate::cube::{CubeListing, CubeReply};
 use crate::node::{Node, NodeError};
 
 /// Asks a node directly, with the same checks as over the wire.
@@ -36,5 +37,10 @@ impl NodeChannel for LocalChannel {
         let asked = query.query.clone();
         let released = self.node.answer(query).await?;
         Reply::check(&asked, &self.models, &[released.batch().clone()], released.facts().clone())
+    }
+
+    async fn cube(&self, listing: &CubeListing) -> Result<CubeReply, AskError> {
+        let found = self.node.cube(&listing.name)?;
+        CubeReply::check(listing, &self.models, &[found.released.batch().clone()], found.head())
     }
 }

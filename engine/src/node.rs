@@ -1,6 +1,8 @@
 //! A node: it trusts no hub. Every question is validated, charged, computed and gated here, by a policy that only its
 //! operator's configuration sets.
 
+mod cubes;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +47,12 @@ pub enum NodeError {
     /// The query engine cannot be set up.
     #[error("the query engine cannot be set up: {0}")]
     Engine(#[from] datafusion::error::DataFusionError),
+    /// The cubes cannot be published under the policy.
+    #[error("{0}")]
+    Cubes(String),
+    /// The state database cannot be used.
+    #[error("{0}")]
+    Ledger(String),
 }
 
 /// A node at work over its warehouse.
@@ -57,6 +65,7 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     runtime: Arc<RuntimeEnv>,
     slots: Arc<Semaphore>,
+    cubes: cubes::Cubes,
 }
 
 impl Node {
@@ -93,7 +102,8 @@ impl Node {
             .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
             .build_arc()?;
         let slots = Arc::new(Semaphore::new(QUESTIONS_AT_ONCE));
-        Ok(Self { id, warehouse, models, policy, ledger, clock, runtime, slots })
+        let cubes = cubes::Cubes::default();
+        Ok(Self { id, warehouse, models, policy, ledger, clock, runtime, slots, cubes })
     }
 
     /// What the node says of itself.
@@ -109,6 +119,7 @@ impl Node {
             models: self.models.version(),
             policy: self.policy,
             collections: collections.into_iter().cloned().collect(),
+            cubes: self.listings()?,
         })
     }
 
@@ -120,6 +131,10 @@ impl Node {
         let started = Instant::now();
         let node = Arc::clone(self);
         let deadline = Duration::from_millis(question.deadline_ms);
+        if deadline.is_zero() {
+            // An answer that is there at once would win over a timer that has just begun.
+            return Err(AskError::Deadline);
+        }
         // A task of its own: a panic in one question is that question's failure, and dropping it ends it.
         let task = SpawnedTask::spawn(async move { node.decide(question).await });
         let decided = match tokio::time::timeout(deadline, task.join()).await {

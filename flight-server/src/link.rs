@@ -2,7 +2,7 @@
 //! the hub accepts, and is the client. So hospitals open no port.
 //!
 //! A profile (`do_action("profile")`) says who is there; a question (`do_get` of a `NodeQuery`) brings what the
-//! node's gate released, and nothing else can come back. Plain TCP over loopback until enrolment; a name is then
+//! node's gate released, a name of the profile the published cube, and nothing else can come back. Plain TCP over loopback until enrolment; a name is then
 //! what the node says it is.
 
 mod backoff;
@@ -23,6 +23,9 @@ use crate::wire::Limits;
 
 /// Action that asks a node who it is.
 const PROFILE: &str = "profile";
+
+/// How the ticket of a cube begins; its name follows. A question is JSON, which begins otherwise.
+const CUBE: &[u8] = b"cube:";
 
 /// How often each end shows that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(1);
@@ -69,6 +72,12 @@ const STREAMS: u32 = 64;
 
 /// What one node's answer may hold.
 const REPLY: Limits = Limits { rows: caim_engine::reply::MAX_CELLS as u64, bytes: 256 << 20 };
+
+/// What one published cube may hold.
+const CUBE_REPLY: Limits = Limits { rows: caim_engine::cube::MAX_CUBE_CELLS as u64, bytes: 64 << 20 };
+
+/// How long a cube may take on its way.
+const CUBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much may be under way unacknowledged, in bytes.
 const WINDOW_BYTES: u32 = 4 << 20;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use caim_engine::{
-    AskError, Asker, LocalChannel, Node, NodeChannel, NodeId, NodeQuery, Nodes, Policy, Profile, Reply,
+    AskError, Asker, Cube, CubeListing, CubeReply, LocalChannel, Node, NodeChannel, NodeId, NodeQuery, Nodes,
+    Policy, Profile, Reply,
 };
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
+use caim_sql::catalogue::Catalogue;
 use caim_sql::private_query::{Aggregate, BoolTree, ColumnRef, Dim, JoinTree, Measure, TableRef, VERSION};
 use caim_sql::released::arrow_type;
 use caim_warehouse::{NewBatch, TableName, Warehouse, layout};
@@ -45,6 +47,22 @@ pub(crate) const PROTECTED: Policy = Policy { public_data: false, ..PUBLIC };
 
 /// A node whose patients have one series each: so many of each modality.
 pub(crate) fn node(name: &str, patients: &[(&str, usize)], policy: Policy) -> (TempDir, Arc<Node>) {
+    publishing(name, patients, policy, Vec::new())
+}
+
+/// A cube of patients by modality.
+pub(crate) fn cube() -> Cube {
+    let sql = "-- Patients by modality.\nSELECT Modality, count(DISTINCT PatientID) AS n FROM dicom.series GROUP BY 1";
+    Cube::read("by_modality", sql, &Catalogue::new(models(), Vec::new())).unwrap().unwrap()
+}
+
+/// The same node with cubes, which are not released yet.
+pub(crate) fn publishing(
+    name: &str,
+    patients: &[(&str, usize)],
+    policy: Policy,
+    cubes: Vec<Cube>,
+) -> (TempDir, Arc<Node>) {
     let dir = tempfile::tempdir().unwrap();
     let warehouse = Warehouse::create(dir.path()).unwrap();
     let modalities: Vec<&str> =
@@ -68,7 +86,7 @@ pub(crate) fn node(name: &str, patients: &[(&str, usize)], policy: Policy) -> (T
     writer.finish().unwrap();
     commit.publish().unwrap();
     let node = Node::open(NodeId::new(name).unwrap(), warehouse, models(), policy).unwrap();
-    (dir, Arc::new(node))
+    (dir, Arc::new(node.publishing(cubes).unwrap()))
 }
 
 fn series(modalities: &[&str]) -> RecordBatch {
@@ -178,5 +196,9 @@ impl NodeChannel for Hanging {
         self.events.send("began").unwrap();
         let _dropped = Dropped(self.events.clone());
         future::pending().await
+    }
+
+    async fn cube(&self, _: &CubeListing) -> Result<CubeReply, AskError> {
+        Err(AskError::Unreachable("it hangs".into()))
     }
 }

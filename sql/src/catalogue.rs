@@ -25,7 +25,9 @@ use functions::Functions;
 pub(crate) use concepts::{IS_A, LABEL, ROLL_UP, ROLL_UP_TO};
 pub(crate) use functions::{foldable, of_vocabularies};
 pub(crate) use released::Said;
-pub(crate) use sources::{PublicSource, ReleasedSource, model_source, model_table, public_table};
+pub(crate) use sources::{
+    PublicSource, ReleasedSource, model_source, model_table, public_columns, public_table,
+};
 
 /// The schema of tables that are named without one: the common data model.
 pub const DEFAULT_SCHEMA: &str = "eucaim";
@@ -33,19 +35,22 @@ pub const DEFAULT_SCHEMA: &str = "eucaim";
 /// The one catalogue name that may stand before a schema: `caim.dicom.series`.
 pub const CATALOGUE: &str = "caim";
 
+/// The schema of published cubes. What nodes publish there changes the meaning of no other name.
+pub const CUBES: &str = "cube";
+
 /// Most names that a refusal offers instead of an unknown one.
 const NEAREST: usize = 5;
 
 /// A table that the hub answers itself, without asking a node.
 #[derive(Debug, Clone)]
 pub struct PublicTable {
-    /// Schema, lower case: `catalog` or `information_schema`.
+    /// Schema, lower case: `catalog`, `cube` or `information_schema`.
     pub schema: String,
     /// Name, lower case.
     pub name: String,
     /// What a row is.
     pub comment: String,
-    /// Columns, names in lower case.
+    /// Columns, named as answers spell them; no two differ in case alone.
     pub arrow: SchemaRef,
 }
 
@@ -130,8 +135,11 @@ impl Catalogue {
 
     /// The schema of a table that is named without one: the common data model, or the only other that has it.
     fn schema_of(&self, name: &TableReference) -> Result<String, Refusal> {
-        let schemas: Vec<&str> =
+        let mut schemas: Vec<&str> =
             self.tables.keys().filter(|(_, t)| t == name.table()).map(|(s, _)| s.as_str()).collect();
+        if schemas.len() > 1 {
+            schemas.retain(|schema| *schema != CUBES);
+        }
         match schemas.as_slice() {
             [] => Err(self.unknown_table(name)),
             [schema] => Ok((*schema).to_owned()),

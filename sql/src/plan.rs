@@ -20,7 +20,7 @@ use datafusion_optimizer::Analyzer;
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, Expr, Statement, VisitMut, VisitorMut};
 
-use crate::catalogue::{Catalogue, model_table};
+use crate::catalogue::{Catalogue, model_table, public_columns};
 use crate::refusal::{Code, Refusal};
 use crate::text::Query;
 
@@ -180,18 +180,27 @@ fn parameters(plan: &LogicalPlan) -> Result<SchemaRef, Refusal> {
     Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?)))
 }
 
-/// Names of the columns: as written, and for wildcards in the models' spelling.
+/// Names of the columns: as written, and for wildcards in the spelling of the models and of the hub's tables.
 fn output(query: &Query, plan: &LogicalPlan, catalogue: &Catalogue) -> Vec<String> {
     let mut tables = Vec::new();
+    let mut public = Vec::new();
     let scanned = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             let table = model_table(scan).and_then(|t| catalogue.models().table(&t.schema, &t.table).ok());
             tables.extend(table);
+            public.extend(public_columns(scan).cloned());
         }
         Ok(TreeNodeRecursion::Continue)
     });
     debug_assert!(scanned.is_ok(), "the walk itself cannot fail");
-    let standard = |name: &str| tables.iter().find_map(|t| t.column(name)).map(|c| c.name.clone());
+    let spelled = |name: &str| {
+        let mut columns = public.iter().flat_map(|columns| columns.fields().iter());
+        columns.find(|column| column.name().eq_ignore_ascii_case(name)).map(|column| column.name().clone())
+    };
+    let standard = |name: &str| {
+        let column = tables.iter().find_map(|t| t.column(name)).map(|c| c.name.clone());
+        column.or_else(|| spelled(name))
+    };
     let planned: Vec<String> = plan.schema().fields().iter().map(|f| f.name().clone()).collect();
     query.names.resolve(&planned, standard)
 }

@@ -7,6 +7,7 @@
 mod limits;
 mod names;
 mod shape;
+pub mod statements;
 
 use datafusion_sql::sqlparser::ast;
 use datafusion_sql::sqlparser::dialect::GenericDialect;

@@ -103,9 +103,10 @@ class Service:
 
 
 class Federation:
-    """One hub and one node over a table of series; the data is published, so answers are exact."""
+    """One hub and one node over a table of series. Unless told otherwise the data is published: answers are exact."""
 
-    def __init__(self, source=None):
+    def __init__(self, source=None, policy=None):
+        self.policy = PUBLIC if policy is None else policy
         self.folder = Path(tempfile.mkdtemp(prefix="caim-clients-"))
         self.services = {}
         self.flight, self.nodes, http = free_port(), free_port(), free_port()
@@ -130,11 +131,11 @@ class Federation:
         self.login = self._login()
         node = self.folder / "node"
         succeed("init", "node", node, "--name", "idc", "--hub", f"127.0.0.1:{self.nodes}")
-        self.ingested = caim("ingest", node, source, "--collection-column", "collection_id", env=PUBLIC)
+        self.ingested = caim("ingest", node, source, "--collection-column", "collection_id", env=self.policy)
         if self.ingested.returncode not in (0, 3):
             raise AssertionError(f"ingest ended with {self.ingested.returncode}: {self.ingested.stderr[-2000:]}")
         self.start_hub()
-        self.services["node"] = Service("node", ["node", node], self.folder / "node.log", PUBLIC)
+        self.services["node"] = Service("node", ["node", node], self.folder / "node.log", self.policy)
         until("the node is linked", self.linked)
 
     def _login(self):

@@ -9,6 +9,7 @@ import unittest
 
 import answers
 import canaries
+import cubes
 import dicom_oracle
 import doors
 import federation
@@ -17,7 +18,7 @@ import links
 import ontology
 import operators
 
-MODULES = [answers, canaries, dicom_oracle, doors, generated, links, ontology, operators]
+MODULES = [answers, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators]
 
 
 class Tally(unittest.TestResult):

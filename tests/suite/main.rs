@@ -6,6 +6,7 @@
 
 mod common_model_page;
 mod concepts;
+mod cubes;
 mod demo_codes;
 mod dependency_rules;
 mod documents;

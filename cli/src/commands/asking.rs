@@ -75,7 +75,7 @@ impl Asking {
     pub async fn check(&mut self, sql: &str) -> Result<String> {
         match self {
             Self::Remote(remote) => remote.check(sql).await,
-            Self::Local(local) => local.check(sql),
+            Self::Local(local) => local.check(sql).await,
         }
     }
 }

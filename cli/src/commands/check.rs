@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use caim_sql::text::statements;
+
 use super::Outcome;
 use super::asking::{Asking, Whom};
 use crate::exit::Exit;
-use crate::{service, statements};
+use crate::service;
 
 /// Flags of `caim check`.
 #[derive(Debug, clap::Args)]

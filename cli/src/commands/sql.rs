@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use caim_engine::Answer;
+use caim_sql::text::statements;
 
 use super::Outcome;
 use super::asking::{Asking, Whom};
 use crate::exit::{self, Exit};
 use crate::output::{self, Format};
-use crate::{service, statements};
+use crate::service;
 
 /// Flags of `caim sql`.
 #[derive(Debug, clap::Args)]

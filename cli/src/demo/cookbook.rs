@@ -41,7 +41,7 @@ mod tests {
     fn every_recipe_says_what_it_asks_and_is_one_statement() {
         for recipe in recipes() {
             assert!(recipe.asks.len() > 20, "{}", recipe.sql);
-            assert_eq!(crate::statements::all(&recipe.sql).len(), 1, "{}", recipe.asks);
+            assert_eq!(caim_sql::text::statements::all(&recipe.sql).len(), 1, "{}", recipe.asks);
             assert!(recipe.sql.lines().chain(recipe.asks.lines()).all(|line| line.chars().count() <= 96));
         }
     }

@@ -7,18 +7,24 @@ use caim_sql::canonical::to_sql;
 use caim_sql::private_query::{Aggregate, Days, Number};
 use caim_sql::{Code, PrivateQuery, Refusal};
 
+use super::Uses;
 use crate::accounting::Accounting;
 use crate::channel::Profile;
+use crate::federate::CubeUse;
 
 /// The outcome of a check. Shown as text; touches no data.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Check {
+    /// The published cubes that are read.
+    read: Vec<CubeUse>,
     questions: Vec<Question>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Question {
     sql: String,
+    /// The cube that answers in the place of the nodes.
+    cube: Option<CubeUse>,
     nodes: Vec<NodeCost>,
 }
 
@@ -46,12 +52,15 @@ impl Check {
         queries: &[PrivateQuery],
         models: &Models,
         profiles: &[Profile],
+        uses: &Uses,
     ) -> Result<Self, Refusal> {
-        let question = |query: &PrivateQuery| {
-            let nodes = profiles.iter().map(|p| NodeCost::new(query, models, p)).collect::<Result<_, _>>()?;
-            Ok(Question { sql: to_sql(query, models), nodes })
+        let question = |(query, cube): (&PrivateQuery, &Option<CubeUse>)| {
+            let asked = if cube.is_some() { &[] } else { profiles };
+            let nodes = asked.iter().map(|p| NodeCost::new(query, models, p)).collect::<Result<_, _>>()?;
+            Ok(Question { sql: to_sql(query, models), cube: cube.clone(), nodes })
         };
-        Ok(Self { questions: queries.iter().map(question).collect::<Result<_, Refusal>>()? })
+        let questions = queries.iter().zip(&uses.answering).map(question).collect::<Result<_, Refusal>>()?;
+        Ok(Self { read: uses.read.clone(), questions })
     }
 
     /// What the statement costs at its dearest node: 0 when nothing is asked or all data is published.
@@ -60,7 +69,7 @@ impl Check {
         let at_node = |i: usize| -> f64 {
             self.questions.iter().filter_map(|q| q.nodes.get(i)?.gate.as_ref()).map(|g| g.rho).sum()
         };
-        let nodes = self.questions.first().map_or(0, |q| q.nodes.len());
+        let nodes = self.questions.iter().map(|q| q.nodes.len()).max().unwrap_or(0);
         (0..nodes).map(at_node).fold(0.0, f64::max)
     }
 }
@@ -116,11 +125,19 @@ fn describe_number(number: &Number) -> String {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for cube in &self.read {
+            write!(f, "{cube}: asks no node and costs 0")?;
+            writeln!(f)?;
+        }
         if self.questions.is_empty() {
             return write!(f, "answered at the hub from public tables: asks no node and costs nothing");
         }
         for (i, question) in self.questions.iter().enumerate() {
             let separator = if i == 0 { "" } else { "\n\n" };
+            if let Some(cube) = &question.cube {
+                write!(f, "{separator}{cube}: asks no node and costs 0\n  {}", question.sql)?;
+                continue;
+            }
             write!(f, "{separator}pushed down to every node:\n  {}", question.sql)?;
             if question.nodes.is_empty() {
                 write!(f, "\nno node is linked")?;

@@ -15,6 +15,7 @@ use datafusion::arrow::array::{RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 
+use super::Uses;
 use crate::accounting::{cells_of_patient, rows_of_patient};
 
 /// Codes of one concept that are named; more are counted.
@@ -30,8 +31,11 @@ pub(super) fn schema() -> SchemaRef {
 
 /// The steps of the way, in order, one row a line of text: the questions that go to nodes, what their concepts become,
 /// what one patient can add, and what the hub computes. A step is named on its first line.
-pub(super) fn explain(lowered: &Lowered, models: &Models) -> Result<RecordBatch, Refusal> {
+pub(super) fn explain(lowered: &Lowered, models: &Models, uses: &Uses) -> Result<RecordBatch, Refusal> {
     let mut steps = Steps::default();
+    for cube in &uses.read {
+        steps.add("cube", &format!("{cube}, free of charge; no node is asked"));
+    }
     for (i, query) in lowered.queries.iter().enumerate() {
         steps.add(&format!("question {i}"), &to_sql(query, models));
         let models = query.over(models)?;
@@ -39,9 +43,12 @@ pub(super) fn explain(lowered: &Lowered, models: &Models) -> Result<RecordBatch,
         for used in concepts(query) {
             steps.add("concept", &used.meaning(models)?);
         }
-        steps.add("gate", &gate(query, models)?);
+        match uses.answering.get(i).and_then(Option::as_ref) {
+            Some(cube) => steps.add("cube", &format!("{cube}, free of charge; no node is asked")),
+            None => steps.add("gate", &gate(query, models)?),
+        }
     }
-    if lowered.queries.is_empty() {
+    if lowered.queries.is_empty() && uses.read.is_empty() {
         steps.add("nodes", "none is asked: public tables answer");
     }
     steps.add("hub", &lowered.remainder.display_indent().to_string());

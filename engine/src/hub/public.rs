@@ -1,5 +1,5 @@
-//! The public tables of the hub: schema `catalog` (nodes, collections, tables, columns, refusals, vocabulary) and
-//! `information_schema`. They say what may be asked, never what any data holds, and cost nothing.
+//! The public tables of the hub: schema `catalog` (nodes, collections, cubes, tables, columns, refusals, vocabulary),
+//! `information_schema`, and the published cubes of schema `cube`. They say what may be asked, never what any data holds, and cost nothing.
 
 mod vocabulary;
 
@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use caim_ontology::{Column, ColumnType, Models, Role, Table, TableKind};
 use caim_sql::Code;
-use caim_sql::catalogue::PublicTable;
+use caim_sql::catalogue::{CUBES, PublicTable};
 use caim_sql::released::arrow_type;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 
 use super::TableListing;
+use super::cubes::{Entry, Shelf};
 use crate::federate::Nodes;
 
 /// The catalogue that all tables belong to, in information_schema and in metadata calls.
@@ -24,6 +25,7 @@ pub(super) struct Contents<'a> {
     pub(super) models: &'a Models,
     pub(super) nodes: &'a dyn Nodes,
     pub(super) vocabulary: &'a Vocabulary,
+    pub(super) shelf: &'a Shelf,
 }
 
 pub(super) use vocabulary::Made as Vocabulary;
@@ -75,6 +77,20 @@ const DEFINITIONS: &[Definition] = &[
             ("comment", TEXT),
         ],
         rows: columns,
+    },
+    Definition {
+        schema: "catalog",
+        name: "cube",
+        comment: "One row a published cube and the node that publishes it; status says whether its cells are in the table.",
+        columns: &[
+            ("cube_name", TEXT),
+            ("node_id", TEXT),
+            ("description", TEXT),
+            ("epoch", DataType::Int64),
+            ("definition", TEXT),
+            ("status", TEXT),
+        ],
+        rows: cubes,
     },
     Definition {
         schema: "catalog",
@@ -163,6 +179,11 @@ impl Contents<'_> {
         if let Some(made) = self.vocabulary.table(self, schema, name) {
             return made;
         }
+        if schema == CUBES
+            && let Some(cells) = self.shelf.table(name)
+        {
+            return Ok(cells);
+        }
         let found = DEFINITIONS.iter().find(|d| d.schema == schema && d.name == name);
         let table = found.ok_or_else(|| DataFusionError::Plan(format!("{schema}.{name} is not public")))?;
         batch(table, self)
@@ -191,7 +212,7 @@ pub(super) fn tables() -> Vec<PublicTable> {
 }
 
 /// All tables that clients can list: those of the models, then the public ones.
-pub(super) fn listings(models: &Models) -> Vec<TableListing> {
+pub(super) fn listings(models: &Models, shelf: &Shelf) -> Vec<TableListing> {
     let mut listings: Vec<TableListing> = askable(models)
         .map(|(schema, table)| TableListing {
             schema: schema.to_owned(),
@@ -207,6 +228,7 @@ pub(super) fn listings(models: &Models) -> Vec<TableListing> {
             comment: d.comment.to_owned(),
             arrow: d.arrow(),
         }))
+        .chain(shelf.listings(models))
         .collect();
     listings.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     listings
@@ -271,6 +293,24 @@ fn collections(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     rows
 }
 
+fn cubes(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
+    let row = |entry: &Entry| {
+        let (description, definition) = match &entry.fetched {
+            Some((description, definition)) => (text(description), text(definition)),
+            None => (Cell::Null, Cell::Null),
+        };
+        vec![
+            text(&entry.name),
+            text(entry.node.as_str()),
+            description,
+            Cell::Integer(entry.epoch as i64),
+            definition,
+            text(&entry.status),
+        ]
+    };
+    contents.shelf.entries.iter().map(row).collect()
+}
+
 fn nodes(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     let linked = contents.nodes.linked();
     let row = |node: crate::channel::NodeId| {
@@ -310,7 +350,11 @@ fn tables_of_models(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
         };
         vec![text(schema), text(&table.name), text(kind), rows, text(&table.comment)]
     };
-    askable(contents.models).map(row).collect()
+    let cubes =
+        contents.shelf.shown().iter().map(|cube| {
+            vec![text(CUBES), text(cube.name()), text("cube"), Cell::Null, text(cube.description())]
+        });
+    askable(contents.models).map(row).chain(cubes).collect()
 }
 
 fn columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
@@ -336,12 +380,29 @@ fn columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
             text(&column.comment),
         ]
     };
-    askable(contents.models).flat_map(|(s, t)| usable(t).map(move |c| row(s, t, c))).collect()
+    let of_models = askable(contents.models).flat_map(|(s, t)| usable(t).map(move |c| row(s, t, c)));
+    of_models.chain(columns_of_cubes(contents)).collect()
+}
+
+fn columns_of_cubes(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
+    let mut rows = Vec::new();
+    for cube in contents.shelf.shown() {
+        for (column, field) in cube.columns(contents.models).into_iter().zip(cube.table().schema().fields()) {
+            let named =
+                [text(CUBES), text(cube.name()), text(column.name), text(sql_type_of(field.data_type()))];
+            let mut row = named.to_vec();
+            row.push(text(column.role));
+            row.resize(10, Cell::Null);
+            row.push(text(column.comment));
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 fn information_columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
-    for listing in listings(contents.models) {
+    for listing in listings(contents.models, contents.shelf) {
         for (i, field) in listing.arrow.fields().iter().enumerate() {
             rows.push(vec![
                 text(CATALOG),
@@ -359,7 +420,8 @@ fn information_columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
 }
 
 fn information_schemata(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
-    let mut schemas: Vec<String> = listings(contents.models).into_iter().map(|l| l.schema).collect();
+    let mut schemas: Vec<String> =
+        listings(contents.models, contents.shelf).into_iter().map(|l| l.schema).collect();
     schemas.dedup();
     schemas.into_iter().map(|s| vec![text(CATALOG), text(s), text(CATALOG)]).collect()
 }
@@ -369,7 +431,7 @@ fn information_tables(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
         let kind = if l.kind == "TABLE" { "BASE TABLE" } else { "VIEW" };
         vec![text(CATALOG), text(l.schema), text(l.name), text(kind)]
     };
-    listings(contents.models).into_iter().map(row).collect()
+    listings(contents.models, contents.shelf).into_iter().map(row).collect()
 }
 
 fn sql_type(ty: ColumnType) -> &'static str {

@@ -49,6 +49,11 @@ impl Catalogue {
         Ok(Self { hub, models, sql_info, types })
     }
 
+    /// Takes in what nodes have published since.
+    pub(super) async fn refresh(&self) {
+        self.hub.refresh().await;
+    }
+
     /// The list, sorted as Flight SQL wants it.
     pub(super) fn list(&self, listed: Listed) -> Result<RecordBatch, FlightError> {
         match listed {

@@ -50,7 +50,7 @@ impl Inside {
                 return Err(Status::invalid_argument("a ticket is fetched, not announced"));
             }
             Asked::Catalogue(listed) => {
-                let schema = self.list(listed)?.schema();
+                let schema = self.list(listed).await?.schema();
                 return commands::announcement(&schema, descriptor.cmd.clone(), descriptor);
             }
         };
@@ -64,7 +64,7 @@ impl Inside {
             Asked::Announced(_) => {
                 return Err(Status::invalid_argument("a ticket is fetched, not described"));
             }
-            Asked::Catalogue(listed) => self.list(listed)?.schema(),
+            Asked::Catalogue(listed) => self.list(listed).await?.schema(),
         };
         commands::schema_result(&schema)
     }
@@ -73,7 +73,7 @@ impl Inside {
         match commands::read(&ticket.ticket)? {
             Asked::Announced(handle) => self.statements.run(caller, &handle).await,
             Asked::Catalogue(listed) => {
-                let list = self.list(listed)?;
+                let list = self.list(listed).await?;
                 crate::wire::encode(list.schema(), vec![list], &())
             }
             Asked::Statement(_) | Asked::Prepared(_) => Err(Status::invalid_argument(
@@ -82,7 +82,8 @@ impl Inside {
         }
     }
 
-    fn list(&self, listed: Listed) -> Result<datafusion::arrow::record_batch::RecordBatch, Status> {
+    async fn list(&self, listed: Listed) -> Result<datafusion::arrow::record_batch::RecordBatch, Status> {
+        self.catalogue.refresh().await;
         self.catalogue.list(listed).map_err(|error| {
             tracing::error!(%error, "the catalogue cannot be listed");
             status::failed("the catalogue cannot be listed")

@@ -126,6 +126,7 @@ impl Statements {
         values: Vec<ScalarValue>,
     ) -> Result<(), Status> {
         let kept = self.kept(caller, handle)?;
+        self.hub.refresh().await;
         let (hub, planned) = (Arc::clone(&self.hub), Arc::clone(&kept.planned));
         let bound =
             self.blocking(move || hub.bind(&planned, parameters::fit(values, &planned.parameters()))).await?;
@@ -176,11 +177,13 @@ impl Statements {
 
     /// What a statement would push down, cost and protect, as text.
     pub(super) async fn check(&self, caller: &Caller, sql: String) -> Result<String, Status> {
+        self.hub.refresh().await;
         let (hub, settings) = (Arc::clone(&self.hub), caller.options.settings());
         self.blocking(move || hub.check(&sql, &settings).map(|check| check.to_string())).await
     }
 
     async fn plan(&self, caller: &Caller, sql: String) -> Result<Prepared, Status> {
+        self.hub.refresh().await;
         let (hub, settings): (_, Settings) = (Arc::clone(&self.hub), caller.options.settings());
         let prepared = self.blocking(move || hub.prepare(&sql, &settings)).await?;
         if let Some((key, value)) = prepared.setting() {

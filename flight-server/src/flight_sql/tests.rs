@@ -401,6 +401,7 @@ async fn dropping_a_fetch_drops_the_question_at_the_nodes() {
         models: models().version(),
         policy: PUBLIC,
         collections: Vec::new(),
+        cubes: Vec::new(),
     };
     let open = open_over(Here::one(Hanging { profile, events }), Vec::new(), Some("bob")).await;
     let mut client = client(&open, &Credentials::Anonymous).await;

@@ -1,4 +1,4 @@
-//! A [`NodeChannel`] over Flight: one question is one `do_get` on the stream that the node dialled.
+//! A [`NodeChannel`] over Flight: one question or cube is one `do_get` on the stream that the node dialled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,17 @@ use std::time::Duration;
 use arrow_flight::Ticket;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use async_trait::async_trait;
-use caim_engine::{AskError, Facts, NodeChannel, NodeQuery, Profile, Reply};
+use caim_engine::{
+    AskError, CubeHead, CubeListing, CubeReply, Facts, NodeChannel, NodeQuery, Profile, Reply,
+};
 use caim_ontology::Models;
+use serde::de::DeserializeOwned;
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::{MESSAGE_BYTES, REPLY};
+use super::{CUBE, CUBE_REPLY, CUBE_TIMEOUT, MESSAGE_BYTES, REPLY};
 use crate::status;
-use crate::wire::{self, Broken};
+use crate::wire::{self, Broken, Limits, Received};
 
 /// The way to a node that is linked.
 pub(super) struct FlightChannel {
@@ -31,15 +34,24 @@ impl FlightChannel {
     async fn exchange(&self, query: NodeQuery, deadline: Duration) -> Result<Reply, AskError> {
         let question = serde_json::to_vec(&query)
             .map_err(|_| AskError::Failed("the question cannot be written as JSON".into()))?;
-        let mut request = Request::new(Ticket::new(question));
+        let received = self.fetch::<Facts>(question, deadline, REPLY).await?;
+        Reply::check(&query.query, &self.models, &received.batches, received.about)
+    }
+
+    async fn fetch<T: DeserializeOwned>(
+        &self,
+        ticket: Vec<u8>,
+        deadline: Duration,
+        limits: Limits,
+    ) -> Result<Received<T>, AskError> {
+        let mut request = Request::new(Ticket::new(ticket));
         request.set_timeout(deadline);
         let mut client = self.client.clone();
         let messages = client.do_get(request).await.map_err(|s| status::ask_error(&s))?.into_inner();
-        let received = wire::collect::<Facts>(messages, REPLY).await.map_err(|broken| match broken {
+        wire::collect(messages, limits).await.map_err(|broken| match broken {
             Broken::Status(status) => status::ask_error(&status),
             Broken::Faulty(what) => AskError::Failed(format!("it sent {what}")),
-        })?;
-        Reply::check(&query.query, &self.models, &received.batches, received.about)
+        })
     }
 }
 
@@ -56,5 +68,13 @@ impl NodeChannel for FlightChannel {
             Ok(reply) => reply,
             Err(_) => Err(AskError::Deadline),
         }
+    }
+
+    async fn cube(&self, listing: &CubeListing) -> Result<CubeReply, AskError> {
+        let ticket = [CUBE, listing.name.as_bytes()].concat();
+        let fetched = self.fetch::<CubeHead>(ticket, CUBE_TIMEOUT, CUBE_REPLY);
+        let received =
+            tokio::time::timeout(CUBE_TIMEOUT, fetched).await.unwrap_or(Err(AskError::Deadline))?;
+        CubeReply::check(listing, &self.models, &received.batches, received.about)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use caim_engine::{AskError, LocalChannel, Node, NodeChannel, Nodes, Policy};
+use caim_engine::{AskError, CubeListing, LocalChannel, Node, NodeChannel, Nodes, Policy};
 use caim_sql::Code;
 use datafusion::arrow::record_batch::RecordBatch;
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use super::hub::Links;
 use super::node;
 use super::seen::InMemory;
 use crate::address::HubAddress;
-use crate::testing::{self, PROTECTED, PUBLIC, asked, by_modality, linked, models};
+use crate::testing::{self, PROTECTED, PUBLIC, asked, by_modality, cube, linked, models};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -26,7 +26,8 @@ struct Ways {
 }
 
 async fn both_ways(patients: &[(&str, usize)], policy: Policy) -> Ways {
-    let (folder, node) = testing::node("north", patients, policy);
+    let (folder, node) = testing::publishing("north", patients, policy, vec![cube()]);
+    node.publish_cubes().await.unwrap();
     let links =
         Links::listen(([127, 0, 0, 1], 0).into(), Arc::new(InMemory::default()), models()).await.unwrap();
     let running = serve(Arc::clone(&node), &links);
@@ -128,5 +129,49 @@ async fn a_dropped_question_leaves_both_ways_usable() {
         }
         let reply = channel.ask(asked(by_modality(), LONG)).await.unwrap();
         assert_eq!(cells(reply.batch()), ["CT|12"], "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_published_cube_is_the_same_on_both_ways_and_costs_nothing() {
+    let ways = both_ways(&[("CT", 400), ("MR", 2)], PROTECTED).await;
+    let mut cells_of = Vec::new();
+    for (way, channel) in &ways.channels {
+        let listing = channel.profile().cubes.first().unwrap();
+        assert_eq!((listing.name.as_str(), listing.epoch, listing.release), ("by_modality", 1, 1), "{way}");
+        for _ in 0..3 {
+            let fetched = channel.cube(listing).await.unwrap();
+            assert_eq!(fetched.cube(), &cube(), "{way}");
+            assert_eq!((fetched.reply().facts().epoch, fetched.reply().facts().rho_left), (1, None), "{way}");
+            cells_of.push(cells(fetched.reply().batch()));
+        }
+    }
+    assert!(cells_of.iter().all(|cells| *cells == cells_of[0] && cells.len() == 1), "{cells_of:?}");
+    let (_, channel) = &ways.channels[0];
+    let asked = channel.ask(asked(by_modality(), LONG)).await.unwrap();
+    let left = PROTECTED.budget_rho - asked.facts().rho;
+    assert!((asked.facts().rho_left.unwrap() - left).abs() < 1e-9, "cubes are no project's");
+}
+
+#[tokio::test]
+async fn a_cube_of_published_data_is_exact_on_both_ways() {
+    let ways = both_ways(&[("CT", 12), ("MR", 3)], PUBLIC).await;
+    for (way, channel) in &ways.channels {
+        let fetched = channel.cube(channel.profile().cubes.first().unwrap()).await.unwrap();
+        assert_eq!(cells(fetched.reply().batch()), ["CT|12", "MR|3"], "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_cube_that_is_not_there_or_another_one_is_a_failure_on_both_ways() {
+    let ways = both_ways(&[("CT", 400)], PROTECTED).await;
+    for (way, channel) in &ways.channels {
+        let listed = channel.profile().cubes.first().unwrap();
+        let missing = CubeListing { name: "another".into(), ..listed.clone() };
+        let changed = CubeListing { definition: "00".into(), ..listed.clone() };
+        for listing in [missing, changed] {
+            let fetched = channel.cube(&listing).await;
+            assert!(matches!(fetched, Err(AskError::Failed(_))), "{way}: {fetched:?}");
+        }
     }
 }

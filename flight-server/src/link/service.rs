@@ -1,4 +1,4 @@
-//! What a node serves on a link: its profile, and released answers. Everything else of Flight is refused.
+//! What a node serves on a link: its profile, released answers, and published cubes. Everything else of Flight is refused.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::PROFILE;
+use super::{CUBE, PROFILE};
 use crate::{status, wire};
 
 /// Messages of an answer.
@@ -27,6 +27,9 @@ pub(super) trait Asked: Send + Sync + 'static {
 
     /// The answer to a question, which is the JSON of a [`NodeQuery`].
     async fn answer(&self, question: &[u8]) -> Result<Messages, Status>;
+
+    /// A published cube.
+    async fn cube(&self, name: &str) -> Result<Messages, Status>;
 }
 
 /// A node behind its gate.
@@ -53,6 +56,12 @@ impl Asked for Gate {
         let released = self.0.answer(question).await.map_err(|error| status::of_ask_error(&error))?;
         wire::encode(released.batch().schema(), vec![released.batch().clone()], released.facts())
     }
+
+    async fn cube(&self, name: &str) -> Result<Messages, Status> {
+        let found = self.0.cube(name).map_err(|error| status::of_ask_error(&error))?;
+        let batch = found.released.batch();
+        wire::encode(batch.schema(), vec![batch.clone()], &found.head())
+    }
 }
 
 /// Flight over an [`Asked`].
@@ -71,7 +80,9 @@ impl<A> Clone for LinkService<A> {
 }
 
 fn not_here<T>(what: &str) -> Result<T, Status> {
-    Err(Status::unimplemented(format!("a node serves its profile and released answers, no {what}")))
+    Err(Status::unimplemented(format!(
+        "a node serves its profile, released answers and published cubes, no {what}"
+    )))
 }
 
 #[tonic::async_trait]
@@ -85,7 +96,12 @@ impl<A: Asked> FlightService for LinkService<A> {
     type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        self.0.answer(&request.into_inner().ticket).await.map(Response::new)
+        let ticket = request.into_inner().ticket;
+        let messages = match ticket.strip_prefix(CUBE) {
+            Some(name) => self.0.cube(&String::from_utf8_lossy(name)).await,
+            None => self.0.answer(&ticket).await,
+        };
+        messages.map(Response::new)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {

@@ -57,6 +57,7 @@ impl Asked for Fake {
             models: models().version(),
             policy: Policy::default(),
             collections: vec![format!("trial {}", self.asked.fetch_add(1, Ordering::Relaxed))],
+            cubes: Vec::new(),
         };
         Ok(serde_json::to_vec(&profile).unwrap())
     }
@@ -89,6 +90,10 @@ impl Asked for Fake {
             }
             Does::Panics => panic!("a fault of the node"),
         }
+    }
+
+    async fn cube(&self, _: &str) -> Result<Messages, Status> {
+        Err(status::of_ask_error(&AskError::Failed("it publishes no such cube".into())))
     }
 }
 

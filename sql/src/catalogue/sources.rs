@@ -22,7 +22,10 @@ struct ModelSource {
 pub(crate) struct PublicSource {
     schema_name: String,
     name: String,
+    /// Columns as plans name them, in lower case.
     schema: SchemaRef,
+    /// Columns as answers spell them.
+    spelled: SchemaRef,
 }
 
 /// What the nodes released for one question.
@@ -49,7 +52,10 @@ impl TableSource for ReleasedSource {
 impl PublicSource {
     pub(super) fn new(table: &PublicTable) -> Self {
         let (schema_name, name) = (table.schema.to_lowercase(), table.name.to_lowercase());
-        Self { schema_name, name, schema: Arc::clone(&table.arrow) }
+        let fields = table.arrow.fields().iter();
+        let fields = fields.map(|field| field.as_ref().clone().with_name(field.name().to_lowercase()));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        Self { schema_name, name, schema, spelled: Arc::clone(&table.arrow) }
     }
 }
 
@@ -72,4 +78,9 @@ pub(crate) fn model_table(scan: &TableScan) -> Option<&TableRef> {
 /// Schema and name of the public table that is scanned, if it is one.
 pub(crate) fn public_table(scan: &TableScan) -> Option<(&str, &str)> {
     source::<PublicSource>(scan).map(|s| (s.schema_name.as_str(), s.name.as_str()))
+}
+
+/// The columns of the public table that is scanned, as answers spell them, if it is one.
+pub(crate) fn public_columns(scan: &TableScan) -> Option<&SchemaRef> {
+    source::<PublicSource>(scan).map(|s| &s.spelled)
 }

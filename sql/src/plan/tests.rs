@@ -1,9 +1,12 @@
 //! Names, parameters and refusals of the planner.
 
+use std::sync::Arc;
+
 use datafusion_common::ScalarValue;
-use datafusion_common::arrow::datatypes::DataType;
+use datafusion_common::arrow::datatypes::{DataType, Field, Schema};
 
 use crate::canonical::to_sql;
+use crate::catalogue::{Catalogue, PublicTable};
 use crate::fixture::{bundled, catalogue, lowered, on_large_stack, planned, world};
 use crate::lower::{Settings, lower};
 use crate::refusal::Code;
@@ -23,6 +26,34 @@ fn a_column_is_found_in_any_spelling() {
         assert_eq!(asked.len(), 1);
         let sql = "SELECT * FROM caim.dicom.study LIMIT 0";
         assert_eq!(planned(sql, &catalogue).unwrap().output.get(1).map(String::as_str), Some("PatientID"));
+    });
+}
+
+#[test]
+fn a_cube_changes_the_meaning_of_no_other_name_and_its_columns_are_spelled_as_published() {
+    on_large_stack(|| {
+        let cube = |name: &str| PublicTable {
+            schema: "cube".into(),
+            name: name.into(),
+            comment: String::new(),
+            arrow: Arc::new(Schema::new(vec![
+                Field::new("Kind", DataType::Utf8, true),
+                Field::new("N_lower", DataType::Float64, true),
+            ])),
+        };
+        let catalogue = Catalogue::new(bundled(), vec![cube("series"), cube("patient"), cube("own")]);
+        assert!(lowered("SELECT count(DISTINCT PatientID) FROM series", &catalogue).is_ok());
+        assert!(lowered("SELECT count(DISTINCT patient_id) FROM patient", &catalogue).is_ok());
+        for sql in [
+            "SELECT * FROM own",
+            "SELECT * FROM cube.series",
+            "SELECT s.* FROM (SELECT * FROM cube.own) AS s",
+        ] {
+            let lowered = lowered(sql, &catalogue).unwrap();
+            assert!(lowered.queries.is_empty(), "{sql} asks no node");
+            assert_eq!(lowered.output, ["Kind", "N_lower"], "{sql}");
+        }
+        assert!(lowered("SELECT kind FROM cube.own WHERE n_LOWER > 1", &catalogue).is_ok());
     });
 }
 

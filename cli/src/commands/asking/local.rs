@@ -51,6 +51,7 @@ impl Local {
     }
 
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Answer> {
+        self.hub.refresh().await;
         let prepared = self.hub.prepare(sql, &self.settings)?;
         if let Some((key, value)) = prepared.setting() {
             self.set(key, value)?;
@@ -58,7 +59,8 @@ impl Local {
         Ok(self.hub.answer(&prepared, &self.asker).await?)
     }
 
-    pub(super) fn check(&self, sql: &str) -> Result<String> {
+    pub(super) async fn check(&self, sql: &str) -> Result<String> {
+        self.hub.refresh().await;
         Ok(self.hub.check(sql, &self.settings)?.to_string())
     }
 

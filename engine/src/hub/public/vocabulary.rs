@@ -236,6 +236,7 @@ mod tests {
     use super::*;
     use crate::channel::{NodeChannel, NodeId};
     use crate::federate::Nodes;
+    use crate::hub::cubes::Cubes;
 
     struct Nobody;
 
@@ -250,8 +251,9 @@ mod tests {
     }
 
     fn table(name: &str) -> RecordBatch {
-        let (models, vocabulary) = (Models::bundled().unwrap(), Made::default());
-        let contents = Contents { models: &models, nodes: &Nobody, vocabulary: &vocabulary };
+        let (models, vocabulary) = (Arc::new(Models::bundled().unwrap()), Made::default());
+        let shelf = Cubes::new(Arc::clone(&models)).shelf();
+        let contents = Contents { models: &models, nodes: &Nobody, vocabulary: &vocabulary, shelf: &shelf };
         let made = contents.table("catalog", name).unwrap();
         let again = contents.table("catalog", name).unwrap();
         assert!(Arc::ptr_eq(made.column(0), again.column(0)), "the rows are made once");

@@ -1,9 +1,9 @@
 //! Splits text into SQL statements at `;`, which may also stand in strings, names and comments.
 //!
-//! The tokens are those of the parser that the hub uses, so both agree on what a string is.
+//! The tokens are those of the parser that reads them, so both agree on what a string is.
 
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use datafusion_sql::sqlparser::dialect::GenericDialect;
+use datafusion_sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Statements that are complete, and what stands after the last `;`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
