@@ -4,6 +4,7 @@
 //! with the audit record in one transaction. So a crash between the two costs the asker nothing more, and gives the
 //! same answer afterwards. Nothing here is ever rolled back by a new epoch.
 
+mod mark;
 mod publications;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::accounting::Accounting;
 use crate::clock::Clock;
 use crate::policy::Policy;
 use crate::release::Seed;
+use mark::Mark;
 
 pub(crate) use publications::{Due, Edition, Publication, Published};
 
@@ -57,6 +59,7 @@ pub(crate) struct Charged {
 #[derive(Clone)]
 pub(crate) struct Ledger {
     clock: Arc<dyn Clock>,
+    mark: Arc<Mark>,
 }
 
 /// The ledger said no, or could not be read.
@@ -70,6 +73,14 @@ pub(crate) enum LedgerError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the operating system gave no randomness")]
     Randomness,
+    #[error("the ledger's mark cannot be used: {0}")]
+    Mark(#[from] std::io::Error),
+    #[error(
+        "the ledger knows {entries} charges, but {marked} were made: an older copy was put in its place, and would \
+         give back what was spent since. Put the newest state database back; or, if it is lost and all budgets may begin \
+         anew, remove {mark}"
+    )]
+    RolledBack { entries: u64, marked: u64, mark: String },
 }
 
 /// A question that somebody has paid for.
@@ -87,10 +98,10 @@ struct Spent {
 }
 
 impl Ledger {
-    pub(crate) fn open(state: &State, clock: Arc<dyn Clock>) -> Result<Self, caim_warehouse::Error> {
+    pub(crate) fn open(state: &State, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
         state.migrate("ledger", SCHEMA)?;
         publications::open(state)?;
-        Ok(Self { clock })
+        Ok(Self { clock, mark: Arc::new(Mark::open(state)?) })
     }
 
     /// Charges a project for a question, unless it has paid for it before. Committed to disk on return.
@@ -103,28 +114,42 @@ impl Ledger {
         key: QuestionKey,
     ) -> Result<Charged, LedgerError> {
         let now = self.clock.unix_seconds();
-        state.write(|tx| {
-            let window = window_start(now, policy);
-            let spent = spent(tx, project, window)?;
-            let known = known(tx, key)?;
-            let paid = has_paid(tx, project, key)?;
-            if paid && let Some(Known { seed, answer }) = known {
-                let rho_left = policy.budget_rho - spent.rho;
-                return Ok(Charged { seed, answer, rho: 0.0, delta: 0.0, rho_left });
-            }
-            let node_rho = if known.is_some() { 0.0 } else { accounting.rho };
-            affordable(policy, accounting, &spent, node_rho, window)?;
-            let Known { seed, answer } = match known {
-                Some(known) => known,
-                None => Known { seed: new_question(tx, key, accounting, now)?, answer: None },
-            };
-            tx.execute(
-                "INSERT OR REPLACE INTO payment (project, key, at, rho, delta) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![project, key.0, now, accounting.rho, accounting.delta],
-            )?;
-            let rho_left = policy.budget_rho - spent.rho - accounting.rho;
-            Ok(Charged { seed, answer, rho: accounting.rho, delta: accounting.delta, rho_left })
-        })
+        let (charged, entries) = state.write(|tx| {
+            let charged = Self::charge_within(tx, policy, accounting, project, key, now)?;
+            Ok::<_, LedgerError>((charged, mark::entries(tx)?))
+        })?;
+        self.mark.raise(entries)?;
+        Ok(charged)
+    }
+
+    fn charge_within(
+        tx: &Transaction<'_>,
+        policy: &Policy,
+        accounting: &Accounting,
+        project: &str,
+        key: QuestionKey,
+        now: i64,
+    ) -> Result<Charged, LedgerError> {
+        let window = window_start(now, policy);
+        let spent = spent(tx, project, window)?;
+        let known = known(tx, key)?;
+        let paid = has_paid(tx, project, key)?;
+        if paid && let Some(Known { seed, answer }) = known {
+            let rho_left = policy.budget_rho - spent.rho;
+            return Ok(Charged { seed, answer, rho: 0.0, delta: 0.0, rho_left });
+        }
+        let node_rho = if known.is_some() { 0.0 } else { accounting.rho };
+        affordable(policy, accounting, &spent, node_rho, window)?;
+        let Known { seed, answer } = match known {
+            Some(known) => known,
+            None => Known { seed: new_question(tx, key, accounting, now)?, answer: None },
+        };
+        tx.execute(
+            "INSERT OR REPLACE INTO payment (project, key, at, rho, delta) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![project, key.0, now, accounting.rho, accounting.delta],
+        )?;
+        let rho_left = policy.budget_rho - spent.rho - accounting.rho;
+        Ok(Charged { seed, answer, rho: accounting.rho, delta: accounting.delta, rho_left })
     }
 
     /// When the window that we are in began.

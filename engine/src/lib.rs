@@ -27,6 +27,7 @@ pub mod local;
 pub mod merge;
 pub mod node;
 pub mod policy;
+pub mod rehearsal;
 pub mod release;
 pub mod reply;
 

@@ -96,7 +96,8 @@ impl Node {
         policy.validate().map_err(NodeError::Policy)?;
         // A damaged epoch stops the node at its start, not at the first question.
         warehouse.current()?;
-        let ledger = Ledger::open(warehouse.state(), Arc::clone(&clock))?;
+        let ledger = Ledger::open(warehouse.state(), Arc::clone(&clock))
+            .map_err(|e| NodeError::Ledger(e.to_string()))?;
         audit::open(warehouse.state())?;
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
@@ -198,7 +199,11 @@ impl Node {
         let charged = self.ledger.charge(state, &self.policy, accounting, &question.asker.project, key);
         let charged = charged.map_err(|e| match e {
             LedgerError::Refused(refusal) => AskError::Refused(refusal),
-            LedgerError::State(_) | LedgerError::Sqlite(_) | LedgerError::Randomness => failed(question, &e),
+            LedgerError::State(_)
+            | LedgerError::Sqlite(_)
+            | LedgerError::Randomness
+            | LedgerError::Mark(_)
+            | LedgerError::RolledBack { .. } => failed(question, &e),
         })?;
         let facts = self.facts(epoch, accounting, &charged);
         if let Some(stored) = &charged.answer {

@@ -106,6 +106,27 @@ pub(crate) fn release(
     Ok(Released { batch: batch.map_err(|e| GateError(e.to_string()))?, facts })
 }
 
+/// The slots of all vectors: vector and slot.
+pub(crate) fn slots(accounting: &Accounting) -> Vec<(usize, usize)> {
+    let vectors = accounting.vectors.iter().enumerate();
+    vectors.flat_map(|(vector, noised)| (0..noised.of.slots()).map(move |slot| (vector, slot))).collect()
+}
+
+/// What [`release`] draws for some cells: which streams open, and every slot with its noise. For rehearsals.
+pub(crate) fn drawn(
+    accounting: &Accounting,
+    policy: &Policy,
+    sums: &Sums,
+    seed: Seed,
+    cells: &[usize],
+) -> Result<Vec<(Vec<bool>, Vec<i64>)>, GateError> {
+    let gate = Gate { accounting, policy, sums, seed, samplers: samplers(accounting)? };
+    let slots = slots(accounting);
+    let noised =
+        |cell| slots.iter().map(|(vector, slot)| gate.noised(*vector, cell, *slot).unwrap_or(0)).collect();
+    Ok(cells.iter().map(|cell| (gate.open_streams(*cell), noised(*cell))).collect())
+}
+
 struct Gate<'a> {
     accounting: &'a Accounting,
     policy: &'a Policy,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use caim_tests::workspace;
@@ -135,6 +135,30 @@ fn ontology_and_sql_do_no_io_and_are_not_async() {
         let faults = effects(&workspace().join(folder));
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
+}
+
+#[test]
+fn no_door_names_the_rehearsals_of_the_gate() {
+    for folder in ["flight-server", "cli"] {
+        let files = sources(&workspace().join(folder));
+        assert!(files.len() > 3, "the sources of {folder} were not found");
+        let named: Vec<_> = files
+            .iter()
+            .filter(|path| fs::read_to_string(path).unwrap().to_lowercase().contains("rehears"))
+            .collect();
+        assert!(named.is_empty(), "nothing that is not charged may leave a node: {named:?}");
+    }
+}
+
+/// The Rust sources below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => path.extension().is_some_and(|e| e == "rs").then_some(path).into_iter().collect(),
+        })
+        .collect()
 }
 
 fn faults(edges: &[Edge]) -> Vec<String> {

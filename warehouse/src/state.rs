@@ -13,6 +13,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::files::lock;
 use crate::{Error, Result};
 
+/// Stands for the path of a database without a file.
+const IN_MEMORY: &str = ":memory:";
+
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,7 +45,13 @@ impl State {
     /// # Errors
     /// [`Error::State`] when SQLite cannot make one.
     pub fn in_memory() -> Result<Self> {
-        Self::prepare(Connection::open_in_memory(), Path::new(":memory:"))
+        Self::prepare(Connection::open_in_memory(), Path::new(IN_MEMORY))
+    }
+
+    /// Where a file beside the database is; `None` for a database without a file.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Option<PathBuf> {
+        (self.path != Path::new(IN_MEMORY)).then(|| self.path.with_file_name(name))
     }
 
     fn prepare(opened: rusqlite::Result<Connection>, path: &Path) -> Result<Self> {

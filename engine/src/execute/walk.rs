@@ -41,6 +41,12 @@ impl Sums {
         let labels = cells.iter().filter_map(|c| self.labels.get(*c));
         Ok(converter.convert_rows(labels.map(|l| parser.parse(l)))?)
     }
+
+    /// The labels of some dims, row by row: the way back.
+    pub(crate) fn labels_of(&self, dims: &[ArrayRef], rows: usize) -> Result<Vec<Vec<u8>>, ExecuteError> {
+        let Some(converter) = &self.converter else { return Ok(vec![Vec::new(); rows]) };
+        Ok(converter.convert_columns(dims)?.iter().map(|row| row.as_ref().to_vec()).collect())
+    }
 }
 
 /// Takes rows in, patient by patient.

@@ -7,7 +7,7 @@
 use caim_warehouse::rusqlite::{self, Connection, OptionalExtension, Transaction, params};
 use caim_warehouse::{Error, State};
 
-use super::{Ledger, LedgerError, SLACK, fresh_seed};
+use super::{Ledger, LedgerError, SLACK, fresh_seed, mark};
 use crate::accounting::Accounting;
 use crate::policy::Policy;
 use crate::release::Seed;
@@ -79,32 +79,47 @@ impl Ledger {
         epoch: u64,
     ) -> Result<Publication, LedgerError> {
         let now = self.clock.unix_seconds();
-        state.write(|tx| {
-            let window = self.window(policy);
-            match latest(tx, edition)? {
-                Some(known) if known.answered && (known.epoch == epoch || known.at >= window) => {
-                    return Ok(Publication::Standing);
-                }
-                Some(known) if !known.answered && known.at >= window => {
-                    let Latest { id, seed, .. } = known;
-                    let seed = if known.epoch == epoch { seed } else { seeded_again(tx, id, epoch)? };
-                    return Ok(Publication::Due(Due { id, seed }));
-                }
-                Some(_) | None => {}
+        let (publication, entries) = state.write(|tx| {
+            let publication = self.publish_within(tx, policy, accounting, edition, epoch, now)?;
+            Ok::<_, LedgerError>((publication, mark::entries(tx)?))
+        })?;
+        self.mark.raise(entries)?;
+        Ok(publication)
+    }
+
+    fn publish_within(
+        &self,
+        tx: &Transaction<'_>,
+        policy: &Policy,
+        accounting: &Accounting,
+        edition: Edition<'_>,
+        epoch: u64,
+        now: i64,
+    ) -> Result<Publication, LedgerError> {
+        let window = self.window(policy);
+        match latest(tx, edition)? {
+            Some(known) if known.answered && (known.epoch == epoch || known.at >= window) => {
+                return Ok(Publication::Standing);
             }
-            let left = policy.publish_rho - published_rho(tx, window)?;
-            if accounting.rho > left + SLACK {
-                return Ok(Publication::Dear { left });
+            Some(known) if !known.answered && known.at >= window => {
+                let Latest { id, seed, .. } = known;
+                let seed = if known.epoch == epoch { seed } else { seeded_again(tx, id, epoch)? };
+                return Ok(Publication::Due(Due { id, seed }));
             }
-            let seed = fresh_seed()?;
-            let Accounting { rho, delta, .. } = accounting;
-            tx.execute(
-                "INSERT INTO publication (cube, definition, epoch, seed, at, rho, delta)
+            Some(_) | None => {}
+        }
+        let left = policy.publish_rho - published_rho(tx, window)?;
+        if accounting.rho > left + SLACK {
+            return Ok(Publication::Dear { left });
+        }
+        let seed = fresh_seed()?;
+        let Accounting { rho, delta, .. } = accounting;
+        tx.execute(
+            "INSERT INTO publication (cube, definition, epoch, seed, at, rho, delta)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![edition.cube, edition.definition, epoch as i64, seed.0, now, rho, delta],
-            )?;
-            Ok(Publication::Due(Due { id: tx.last_insert_rowid(), seed }))
-        })
+            params![edition.cube, edition.definition, epoch as i64, seed.0, now, rho, delta],
+        )?;
+        Ok(Publication::Due(Due { id: tx.last_insert_rowid(), seed }))
     }
 
     /// Stores what was released; the caller writes its audit record in the same transaction. False when another process
