@@ -112,14 +112,17 @@ pub(crate) fn slots(accounting: &Accounting) -> Vec<(usize, usize)> {
     vectors.flat_map(|(vector, noised)| (0..noised.of.slots()).map(move |slot| (vector, slot))).collect()
 }
 
-/// What [`release`] draws for some cells: which streams open, and every slot with its noise. For rehearsals.
+/// Which streams of a cell open, and every slot with its noise.
+pub(crate) type Drawn = (Vec<bool>, Vec<i64>);
+
+/// What [`release`] draws for some cells. For rehearsals.
 pub(crate) fn drawn(
     accounting: &Accounting,
     policy: &Policy,
     sums: &Sums,
     seed: Seed,
     cells: &[usize],
-) -> Result<Vec<(Vec<bool>, Vec<i64>)>, GateError> {
+) -> Result<Vec<Drawn>, GateError> {
     let gate = Gate { accounting, policy, sums, seed, samplers: samplers(accounting)? };
     let slots = slots(accounting);
     let noised =

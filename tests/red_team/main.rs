@@ -26,8 +26,11 @@ use crate::report::Verdict;
 /// The seed of what is drawn by chance; `--seed N` sets another.
 const SEED: u64 = 20_261_125;
 
+/// Cases that belong together.
+type Part = fn(&Lab);
+
 /// The parts; `--only NAME` runs one of them.
-const PARTS: &[(&str, fn(&Lab))] = &[
+const PARTS: &[(&str, Part)] = &[
     ("refused", cases::refused::run),
     ("silent", cases::silent::run),
     ("same", cases::same::check),

@@ -38,7 +38,7 @@ fn enough(noise: u32) -> usize {
 }
 
 fn game(id: &'static str, name: &'static str, victim: Victim, asks: Vec<Ask>) -> Game {
-    Game { id, name, victim, projects: 1, asks }
+    Game { id, name, victim, projects: 1, asks, releases: 0 }
 }
 
 fn games(noise: u32, edge_questions: usize) -> Vec<Game> {
@@ -99,6 +99,11 @@ fn differencing(noise: u32) -> Vec<Game> {
         plain("A032", "five trackers", &tracked),
         plain("A033", "all, and all but four", &few),
         plain("A034", "general tracker", &general),
+        Game { releases: 2, ..game("A110", "a published figure in two windows", Victim::Plain, Vec::new()) },
+        Game {
+            releases: 1,
+            ..plain("A117", "a cube, and counts without her", &both("count(DISTINCT patient_id)")[1..])
+        },
         plain("A105", "many cohorts with her", &[format!("SELECT count(*) {MR} AND {{}}")]),
         Game {
             projects: 2,

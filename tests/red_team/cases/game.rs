@@ -3,15 +3,18 @@
 //! First as SQL through hub and node on both twins, until the ledger refuses: so the number of answers is real. Then
 //! many times on the release itself.
 
-use caim_sql::Code;
+use caim_engine::Cube;
+use caim_engine::accounting::Accounting;
+use caim_sql::catalogue::Catalogue;
 use caim_sql::refusal::Family;
+use caim_sql::{Code, PrivateQuery};
 
 use crate::attacker::Attack;
 use crate::games::measure;
 use crate::gaussian::most_accurate;
 use crate::lab::{Lab, Who, rehearse};
 use crate::report::{Played, Verdict};
-use crate::site::{Answered, Ask, policy};
+use crate::site::{Answered, Ask, models, policy};
 use crate::world::Victim;
 
 /// How far above the bound the upper limit of a measured accuracy may lie.
@@ -25,7 +28,13 @@ pub(crate) struct Game {
     /// Projects that collude; each asks its share of the statements.
     pub(crate) projects: usize,
     pub(crate) asks: Vec<Ask>,
+    /// How often a published cube with the victim in it was released besides, each time from an account of its own.
+    pub(crate) releases: usize,
 }
+
+/// The cube of games with releases.
+const CUBE: &str = "SET caim.noise_sd = 3;\
+    SELECT modality_any AS modality, count(DISTINCT patient_id) AS patients FROM patient GROUP BY modality_any";
 
 /// What a twin's node did with the statements.
 struct Spent {
@@ -57,12 +66,18 @@ impl Game {
         }
         let twin = self.spend(lab, without);
         let same = spent.refusals == twin.refusals && spent.rho() == twin.rho();
-        if !same || spent.answered.len() != twin.answered.len() || spent.answered.is_empty() {
+        let nothing = spent.answered.is_empty() && self.releases == 0;
+        if !same || spent.answered.len() != twin.answered.len() || nothing {
             lab.report.add(self.id, Verdict::Failed(format!("{}: the twins' ledgers differ", self.name)));
             return;
         }
-        let attacks = self.attacks(lab, &spent);
-        self.judge(lab, &spent, &attacks);
+        let published = self.published();
+        let attacks = self.attacks(lab, &spent, &published);
+        let cost = |query| Accounting::new(query, &models(), &policy()).unwrap();
+        let costs: Vec<Accounting> = published.iter().map(cost).collect();
+        let rho = spent.rho() + costs.iter().map(|of| of.rho).sum::<f64>();
+        let delta = spent.delta() + costs.iter().map(|of| of.delta).sum::<f64>();
+        self.judge(lab, spent.answered.len() + published.len(), (rho, delta), &attacks);
     }
 
     fn spend(&self, lab: &Lab, who: Who) -> Spent {
@@ -92,7 +107,14 @@ impl Game {
         spent
     }
 
-    fn attacks(&self, lab: &Lab, spent: &Spent) -> Vec<Attack> {
+    /// The cube's question, as often as it was released.
+    fn published(&self) -> Vec<PrivateQuery> {
+        let catalogue = Catalogue::new(models(), Vec::new());
+        let cube = Cube::read("modalities", CUBE, &catalogue).unwrap().unwrap();
+        vec![cube.query; self.releases]
+    }
+
+    fn attacks(&self, lab: &Lab, spent: &Spent, published: &[PrivateQuery]) -> Vec<Attack> {
         let (with, without) = Lab::twins(self.victim);
         let (with, without, policy) = (lab.site(with), lab.site(without), policy());
         let mut queries: Vec<_> = Vec::new();
@@ -103,31 +125,33 @@ impl Game {
         }
         let attack =
             |query| Attack::new(rehearse(&with, &policy, query), rehearse(&without, &policy, query), policy);
-        queries.into_iter().map(attack).collect()
+        queries.into_iter().chain(published).map(attack).collect()
     }
 
-    fn judge(&self, lab: &Lab, spent: &Spent, attacks: &Vec<Attack>) {
+    /// The full form fails where the upper limit lies 3 points above the bound. The short one has too few trials for
+    /// that: it fails where the lower limit lies above the bound.
+    fn judge(&self, lab: &Lab, answers: usize, (spent, delta): (f64, f64), attacks: &Vec<Attack>) {
         let rho: f64 = attacks.iter().map(Attack::brute_force_rho).sum();
-        let bound = most_accurate(rho) + spent.delta();
+        let bound = most_accurate(rho) + delta;
         let draws: u64 = attacks.iter().map(Attack::draws).sum();
         let trials = lab.so_many((60_000 / draws.max(1)).clamp(500, 3_000), 10_000);
         let measured = measure(attacks, trials, lab.seed ^ number(self.id));
         let fits = attacks.iter().zip(0u8..20).all(|(attack, seed)| attack.reads_aright([seed; 32]));
-        let paid = rho <= spent.rho() + 1e-9;
-        let held = measured.interval().1 <= bound + ALLOWANCE;
+        let paid = rho <= spent + 1e-9;
+        let (lower, upper) = measured.interval();
+        let held = if lab.full { upper <= bound + ALLOWANCE } else { lower <= bound };
         let what = format!("{} {}", self.id, self.name);
         let says = format!(
             "{}: {} answers, spent rho {:.3}, of which one patient {rho:.3}, bound {:.1} %, measured {measured}{}{}",
             self.name,
-            spent.answered.len(),
-            spent.rho(),
+            answers,
+            spent,
             100.0 * bound,
             if paid { "" } else { "; MORE THAN WAS CHARGED" },
             if fits { "" } else { "; THE ATTACKER MISREADS ANSWERS" },
         );
         lab.report.add(self.id, Verdict::of(paid && held && fits, says));
-        let (answers, measured) = (spent.answered.len(), measured.to_string());
-        lab.report.played(Played { what, answers, rho: spent.rho(), bound, measured });
+        lab.report.played(Played { what, answers, rho: spent, bound, measured: measured.to_string() });
     }
 }
 

@@ -23,10 +23,8 @@ pub(crate) fn run(lab: &Lab) {
     federation(lab, &small);
     for (id, why) in [
         ("A107", "there are no published vocabularies yet"),
-        ("A110", "there are no published cubes yet"),
         ("A111", "there is no Beacon door yet"),
-        ("A112", "there are no facets from cubes yet"),
-        ("A117", "there are no published cubes yet"),
+        ("A112", "there are no facets yet; they will be cubes, which A110 and A117 play"),
     ] {
         lab.report.add(id, Verdict::Waits(why.into()));
     }
@@ -140,8 +138,8 @@ fn federation(lab: &Lab, small: &World) {
     let n1 = open("n1", 0, small);
     let nobody = open("n2", 1, &small.only("p0"));
     let three = open("n2", 2, &small.only("small-0"));
-    let five = hub(vec![n1.clone(), nobody]);
-    let four = hub(vec![n1.clone()]);
+    let five = hub(vec![std::sync::Arc::clone(&n1), nobody]);
+    let four = hub(vec![std::sync::Arc::clone(&n1)]);
     let with_three = hub(vec![n1, three]);
     let ask = |hub: &caim_engine::Hub, sql: &str| {
         let prepared = hub.prepare(sql, &caim_sql::lower::Settings::default()).unwrap();

@@ -253,7 +253,6 @@ fn probes_are_answered_without_asking_a_node() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn subqueries_and_joins_that_leave_the_closed_form_are_refused() {
     refused(&[
         (
