@@ -63,6 +63,12 @@ pub(crate) fn with_tables<'m>(tables: &[PerPatient], models: &'m Models) -> Resu
 fn table(position: usize, per_patient: &PerPatient, models: &Models) -> Result<Table, Refusal> {
     let tables = Tables::unchecked(&per_patient.from, models)?;
     let mut columns = vec![column("patient_id", "patient_id".into(), ColumnType::Text, Role::UnitId)];
+    // Other names of the patient stay names of the patient.
+    for unit in tables.patients() {
+        if columns.iter().all(|known| known.stored != unit.stored) {
+            columns.push(unit.clone());
+        }
+    }
     for (i, by) in per_patient.by.iter().enumerate() {
         columns.push(of_key(PerPatient::key_name(i), by, &tables)?);
     }

@@ -17,8 +17,9 @@ import generated
 import links
 import ontology
 import operators
+import utility
 
-MODULES = [answers, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators]
+MODULES = [answers, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators, utility]
 
 
 class Tally(unittest.TestResult):

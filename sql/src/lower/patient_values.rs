@@ -126,11 +126,11 @@ pub(super) fn order(
         let expr = substitute(&sort.expr)?;
         let column = column_of(reader, &expr).ok_or_else(|| {
             Refusal::new(Code::ExpressionNotAllowed, "rows of a patient are ordered by an expression")
-                .with_rewrite("order them by columns: dates, numbers or dimensions")
+                .with_rewrite("order them by columns: dates, numbers, dimensions or identifiers")
         })?;
         match &reader.side(&column)?.column.role {
-            Role::Date { .. } | Role::Measure { .. } | Role::Dimension { .. } => {}
-            Role::UnitId | Role::Identifier { .. } | Role::Hidden => {
+            Role::Date { .. } | Role::Measure { .. } | Role::Dimension { .. } | Role::Identifier { .. } => {}
+            Role::UnitId | Role::Hidden => {
                 let name = &reader.side(&column)?.column.name;
                 return Err(Refusal::new(
                     Code::ColumnNotAllowed,

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use caim_ontology::{Models, Role};
+use datafusion_common::arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{Column, DataFusionError, ScalarValue, TableReference};
-use datafusion_expr::expr::{Sort, WindowFunction, WindowFunctionParams};
+use datafusion_common::{Column, DataFusionError, JoinType, ScalarValue, TableReference};
+use datafusion_expr::expr::{BinaryExpr, Sort, WindowFunction, WindowFunctionParams};
 use datafusion_expr::logical_plan::{Aggregate, Filter, Window};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, cast, lit};
 
@@ -109,16 +110,51 @@ impl Values<'_> {
 
     /// A filter that keeps the first row of each patient; `None` for any other.
     fn first_rows(&mut self, filter: &Filter) -> Result<Option<LogicalPlan>, Refusal> {
-        let Some((numbered, column)) = numbered(&filter.input) else { return Ok(None) };
-        if !operands(&filter.predicate, Operator::And).into_iter().any(|e| keeps_first(e, &column)) {
-            return Ok(None);
+        for condition in operands(&filter.predicate, Operator::And) {
+            let Some(number) = kept_first(condition) else { continue };
+            let Some(position) = filter.input.schema().maybe_index_of_column(number) else { continue };
+            let Some(input) = self.first_at(&filter.input, position)? else { continue };
+            let filter = Filter::try_new(filter.predicate.clone(), Arc::new(input));
+            return Ok(Some(LogicalPlan::Filter(filter.map_err(|e| refused(&e))?)));
         }
-        let firsts = self.firsts(&numbered)?;
-        let input = above_window(&filter.input, &firsts)?;
-        let filter = LogicalPlan::Filter(
-            Filter::try_new(filter.predicate.clone(), Arc::new(input)).map_err(|e| refused(&e))?,
-        );
-        Ok(Some(filter))
+        Ok(None)
+    }
+
+    /// The plan with the first row of each patient in the place of the window that numbers rows in the column of a
+    /// position; `None` where there is no such window.
+    fn first_at(&mut self, plan: &LogicalPlan, position: usize) -> Result<Option<LogicalPlan>, Refusal> {
+        let input = match plan {
+            LogicalPlan::SubqueryAlias(alias) => self.first_at(&alias.input, position)?,
+            LogicalPlan::Filter(filter) => self.first_at(&filter.input, position)?,
+            LogicalPlan::Projection(projection) => {
+                let expr = projection.expr.get(position).map(|expr| expr.clone().unalias_nested().data);
+                let Some(Expr::Column(column)) = expr else { return Ok(None) };
+                let Some(below) = projection.input.schema().maybe_index_of_column(&column) else {
+                    return Ok(None);
+                };
+                self.first_at(&projection.input, below)?
+            }
+            LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+                let left = join.left.schema().fields().len();
+                let inputs = if position < left {
+                    self.first_at(&join.left, position)?.map(|found| vec![found, join.right.as_ref().clone()])
+                } else {
+                    let found = self.first_at(&join.right, position - left)?;
+                    found.map(|found| vec![join.left.as_ref().clone(), found])
+                };
+                let rebuilt = inputs.map(|inputs| plan.with_new_exprs(plan.expressions(), inputs));
+                return rebuilt.transpose().map_err(|e| refused(&e));
+            }
+            LogicalPlan::Window(window) if reads_rows(&window.input) => {
+                let [expr] = window.window_expr.as_slice() else { return Ok(None) };
+                let numbers = position == window.input.schema().fields().len();
+                let Some((partition, order)) = row_number(expr).filter(|_| numbers) else { return Ok(None) };
+                return self.firsts(&Numbered { window, partition, order }).map(Some);
+            }
+            _ => return Ok(None),
+        };
+        let rebuilt = input.map(|input| plan.with_new_exprs(plan.expressions(), vec![input]));
+        rebuilt.transpose().map_err(|e| refused(&e))
     }
 
     /// The window's columns in the first row of each patient; the number of the row is 1.
@@ -152,7 +188,7 @@ impl Values<'_> {
         let stands = |column: &ColumnRef| match (picked.iter().position(|p| p == column), key_of(column)) {
             (Some(position), _) => PerPatient::value_name(position),
             (None, Some(position)) => PerPatient::key_name(position),
-            (None, None) => "patient_id".to_owned(),
+            (None, None) => column.column.clone(),
         };
         let mut columns = Vec::new();
         for (expr, (relation, field)) in shown.into_iter().zip(window.schema.iter()) {
@@ -202,11 +238,12 @@ impl Values<'_> {
 }
 
 /// An expression and the column that it becomes.
-type Named = (Expr, Option<TableReference>, datafusion_common::arrow::datatypes::FieldRef);
+type Named = (Expr, Option<TableReference>, FieldRef);
 
 /// What rows are grouped or numbered by.
 enum Key {
-    Patient,
+    /// By the name that the column has in its table.
+    Patient(String),
     /// An identifier of one patient.
     Record(Dim),
     /// A dimension or a part of a date.
@@ -217,7 +254,7 @@ impl Key {
     /// Whether rows with this key are rows of one patient.
     fn is_one_s(&self) -> bool {
         match self {
-            Self::Patient | Self::Record(_) => true,
+            Self::Patient(_) | Self::Record(_) => true,
             Self::Part(_) => false,
         }
     }
@@ -225,7 +262,7 @@ impl Key {
     /// The column that it becomes.
     fn name(&self, by: &[Dim]) -> String {
         match self {
-            Self::Patient => "patient_id".to_owned(),
+            Self::Patient(name) => name.clone(),
             Self::Record(dim) | Self::Part(dim) => {
                 PerPatient::key_name(by.iter().position(|b| b == dim).unwrap_or_default())
             }
@@ -240,7 +277,7 @@ fn key(rows: &Rows<'_>, scope: &Scope, expr: &Expr) -> Option<Key> {
     }
     let Some(Operand::Own(column)) = operand(&bound) else { return None };
     match &rows.reader(scope).side(&column).ok()?.column.role {
-        Role::UnitId => Some(Key::Patient),
+        Role::UnitId => Some(Key::Patient(column.column)),
         Role::Identifier { one_patient: true } => Some(Key::Record(Dim::Column(column))),
         Role::Dimension { .. } => Some(Key::Part(Dim::Column(column))),
         Role::Identifier { one_patient: false } | Role::Measure { .. } | Role::Date { .. } | Role::Hidden => {
@@ -255,7 +292,7 @@ fn besides(keys: &[Key]) -> Vec<Dim> {
     for key in keys {
         match key {
             Key::Record(dim) | Key::Part(dim) if !besides.contains(dim) => besides.push(dim.clone()),
-            Key::Record(_) | Key::Part(_) | Key::Patient => {}
+            Key::Record(_) | Key::Part(_) | Key::Patient(_) => {}
         }
     }
     besides
@@ -277,31 +314,6 @@ fn own_columns(expr: &Expr) -> Vec<ColumnRef> {
     found
 }
 
-/// The window below projections and aliases that numbers rows, and the column above them that holds the number.
-fn numbered(plan: &LogicalPlan) -> Option<(Numbered<'_>, Column)> {
-    let (found, position) = numbered_at(plan)?;
-    Some((found, Column::from(plan.schema().qualified_field(position))))
-}
-
-fn numbered_at(plan: &LogicalPlan) -> Option<(Numbered<'_>, usize)> {
-    match plan {
-        LogicalPlan::SubqueryAlias(alias) => numbered_at(&alias.input),
-        LogicalPlan::Projection(projection) => {
-            let (found, position) = numbered_at(&projection.input)?;
-            let below = Column::from(projection.input.schema().qualified_field(position));
-            let is_it =
-                |expr: &Expr| matches!(expr.clone().unalias_nested().data, Expr::Column(c) if c == below);
-            Some((found, projection.expr.iter().position(is_it)?))
-        }
-        LogicalPlan::Window(window) if reads_rows(&window.input) => {
-            let [expr] = window.window_expr.as_slice() else { return None };
-            let (partition, order) = row_number(expr)?;
-            Some((Numbered { window, partition, order }, window.input.schema().fields().len()))
-        }
-        _ => None,
-    }
-}
-
 /// Partition and order of `row_number() OVER (PARTITION BY ... ORDER BY ...)`.
 fn row_number(expr: &Expr) -> Option<(&[Expr], &[Sort])> {
     match expr {
@@ -316,34 +328,24 @@ fn row_number(expr: &Expr) -> Option<(&[Expr], &[Sort])> {
     }
 }
 
-/// `number = 1`, `number <= 1` or `number < 2`.
-fn keeps_first(condition: &Expr, number: &Column) -> bool {
-    let Expr::BinaryExpr(binary) = condition else { return false };
-    let is_number = |expr: &Expr| match expr {
-        Expr::Column(column) => column == number,
-        Expr::Cast(cast) => matches!(cast.expr.as_ref(), Expr::Column(column) if column == number),
-        _ => false,
+/// The column of which a condition keeps 1: `number = 1`, `number <= 1` or `number < 2`.
+fn kept_first(condition: &Expr) -> Option<&Column> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = condition else { return None };
+    let value = |expr: &Expr| match constant(expr)?.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(value)) => value,
+        Ok(_) | Err(_) => None,
     };
-    let value =
-        |expr: &Expr| match constant(expr)?.cast_to(&datafusion_common::arrow::datatypes::DataType::Int64) {
-            Ok(ScalarValue::Int64(value)) => value,
-            Ok(_) | Err(_) => None,
-        };
-    match binary.op {
-        Operator::Eq if is_number(&binary.left) => value(&binary.right) == Some(1),
-        Operator::Eq if is_number(&binary.right) => value(&binary.left) == Some(1),
-        Operator::LtEq if is_number(&binary.left) => value(&binary.right) == Some(1),
-        Operator::Lt if is_number(&binary.left) => value(&binary.right) == Some(2),
-        _ => false,
+    match (op, value(left), value(right)) {
+        (Operator::Eq | Operator::LtEq, None, Some(1)) | (Operator::Lt, None, Some(2)) => numbers(left),
+        (Operator::Eq | Operator::GtEq, Some(1), None) | (Operator::Gt, Some(2), None) => numbers(right),
+        _ => None,
     }
 }
 
-/// The same projections and aliases over something else in the place of their window.
-fn above_window(plan: &LogicalPlan, instead: &LogicalPlan) -> Result<LogicalPlan, Refusal> {
-    if matches!(plan, LogicalPlan::Window(_)) {
-        return Ok(instead.clone());
+fn numbers(expr: &Expr) -> Option<&Column> {
+    match expr {
+        Expr::Column(column) => Some(column),
+        Expr::Cast(cast) => numbers(&cast.expr),
+        _ => None,
     }
-    let inputs = plan.inputs().into_iter().map(|input| above_window(input, instead));
-    let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-    plan.with_new_exprs(plan.expressions(), inputs).map_err(|e| refused(&e))
 }

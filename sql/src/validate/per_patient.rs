@@ -128,8 +128,9 @@ fn ordered(column: &ColumnRef, tables: &Tables<'_>) -> Result<(), Refusal> {
 
 fn sortable(side: Side<'_>) -> Result<(), Refusal> {
     match &side.column.role {
-        Role::Date { .. } | Role::Measure { .. } | Role::Dimension { .. } => Ok(()),
-        Role::UnitId | Role::Identifier { .. } | Role::Hidden => {
+        // Within one patient an identifier tells rows of one day apart; it shows nothing.
+        Role::Date { .. } | Role::Measure { .. } | Role::Dimension { .. } | Role::Identifier { .. } => Ok(()),
+        Role::UnitId | Role::Hidden => {
             refuse(side, Code::ColumnNotAllowed, ": rows of a patient cannot be ordered by it")
         }
     }

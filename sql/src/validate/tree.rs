@@ -87,6 +87,12 @@ impl<'a> Tables<'a> {
         self.tables.iter().map(|(_, table)| table.rows_per_patient).max().unwrap_or(1)
     }
 
+    /// The columns that name the patient.
+    pub(crate) fn patients(&self) -> impl Iterator<Item = &'a Column> {
+        let columns = self.tables.iter().flat_map(|(_, table)| &table.columns);
+        columns.filter(|column| column.role == Role::UnitId)
+    }
+
     pub(crate) fn is_patient(&self, position: usize) -> bool {
         self.tables.get(position).is_some_and(|(_, t)| t.kind == TableKind::Patient)
     }

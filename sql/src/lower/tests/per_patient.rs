@@ -102,6 +102,22 @@ fn the_first_row_of_a_patient_is_one_question_by_number_and_by_first_value() {
 }
 
 #[test]
+fn the_first_row_of_a_record_may_be_kept_above_a_join_and_told_apart_by_an_identifier() {
+    check(&[(
+        "WITH r AS (SELECT s.patient_id, e.body_part AS part, row_number() OVER (PARTITION BY s.study_uid ORDER BY \
+         s.read_date DESC, e.series_uid) AS rn FROM imaging_study s JOIN imaging_series e ON e.study_uid = s.study_uid) \
+         SELECT p.sex, r.part, count(*) FROM r JOIN patient p ON p.patient_id = r.patient_id WHERE r.rn = 1 GROUP BY 1, 2",
+        &[
+            "WITH v0 AS (SELECT t0.patient_id AS patient_id, t1.study_uid AS k0, first_value(t0.body_part ORDER BY \
+           t1.read_date DESC NULLS LAST, t0.series_uid ASC NULLS LAST) AS n0 FROM world.imaging_series AS t0 JOIN \
+           world.imaging_study AS t1 ON t0.study_uid = t1.study_uid GROUP BY t0.patient_id, t1.study_uid) \
+           SELECT t0.n0, t1.sex, count(*) FROM v0 AS t0 JOIN world.patient AS t1 ON t0.patient_id = t1.patient_id \
+           GROUP BY t0.n0, t1.sex",
+        ],
+    )]);
+}
+
+#[test]
 fn values_per_patient_stand_on_others() {
     let sql = "WITH first AS (SELECT patient_id, min(diagnosis_date) AS since FROM condition GROUP BY patient_id), \
                after AS (SELECT s.patient_id, count(*) AS n FROM imaging_study s JOIN first f ON f.patient_id = s.patient_id \
