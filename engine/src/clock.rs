@@ -17,3 +17,14 @@ impl Clock for SystemClock {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
     }
 }
+
+/// A clock that a test sets.
+#[cfg(test)]
+pub(crate) struct Wall(pub(crate) std::sync::atomic::AtomicI64);
+
+#[cfg(test)]
+impl Clock for Wall {
+    fn unix_seconds(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -73,8 +73,8 @@ pub(crate) enum LedgerError {
     Sqlite(#[from] rusqlite::Error),
     #[error("the operating system gave no randomness")]
     Randomness,
-    #[error("the ledger's mark cannot be used: {0}")]
-    Mark(#[from] std::io::Error),
+    #[error("the ledger's mark cannot be used: {0} holds no number")]
+    Mark(String),
     #[error(
         "the ledger knows {entries} charges, but {marked} were made: an older copy was put in its place, and would \
          give back what was spent since. Put the newest state database back; or, if it is lost and all budgets may begin \
@@ -118,7 +118,7 @@ impl Ledger {
             let charged = Self::charge_within(tx, policy, accounting, project, key, now)?;
             Ok::<_, LedgerError>((charged, mark::entries(tx)?))
         })?;
-        self.mark.raise(entries)?;
+        self.mark.raise(state, entries)?;
         Ok(charged)
     }
 
@@ -300,16 +300,8 @@ mod tests {
 
     use super::{Charged, Ledger, LedgerError, QuestionKey};
     use crate::accounting::Accounting;
-    use crate::clock::Clock;
+    use crate::clock::{Clock, Wall};
     use crate::policy::Policy;
-
-    struct Wall(AtomicI64);
-
-    impl Clock for Wall {
-        fn unix_seconds(&self) -> i64 {
-            self.0.load(Ordering::Relaxed)
-        }
-    }
 
     struct Desk {
         state: State,

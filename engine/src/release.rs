@@ -250,13 +250,14 @@ fn measure_columns(
     values: &[Vec<Value>],
 ) -> Vec<ArrayRef> {
     let mut columns: Vec<ArrayRef> = Vec::new();
+    let absent = Value::Absent;
     for (measure, (_, source)) in accounting.measures.iter().enumerate() {
-        let of = |row: &Vec<Value>| row.get(measure).cloned().unwrap_or(Value::Absent);
+        let of_measure = || values.iter().map(|row| row.get(measure).unwrap_or(&absent));
         let integers = |pick: fn(&Value) -> Option<i64>| -> ArrayRef {
-            Arc::new(values.iter().map(|row| pick(&of(row))).collect::<Int64Array>())
+            Arc::new(of_measure().map(pick).collect::<Int64Array>())
         };
         let floats = |pick: fn(&Value) -> Option<f64>| -> ArrayRef {
-            Arc::new(values.iter().map(|row| pick(&of(row))).collect::<Float64Array>())
+            Arc::new(of_measure().map(pick).collect::<Float64Array>())
         };
         match source {
             Source::Count(_) => columns.push(integers(Value::count)),
@@ -276,8 +277,8 @@ fn measure_columns(
             }
             Source::Bins(_) => {
                 columns.push(reply::no_numbers(values.len()));
-                columns.push(reply::counts(values.iter().map(|row| match of(row) {
-                    Value::Bins(counts) => Some(counts),
+                columns.push(reply::counts(of_measure().map(|value| match value {
+                    Value::Bins(counts) => Some(counts.as_slice()),
                     Value::Absent
                     | Value::Count(_)
                     | Value::Sum(_)

@@ -68,8 +68,8 @@ pub(crate) fn no_numbers(cells: usize) -> ArrayRef {
 }
 
 /// A list of counts a cell.
-pub(crate) fn counts(cells: impl Iterator<Item = Option<Vec<i64>>>) -> ArrayRef {
-    let lists = cells.map(|counts| counts.map(|counts| counts.into_iter().map(Some).collect::<Vec<_>>()));
+pub(crate) fn counts<'a>(cells: impl Iterator<Item = Option<&'a [i64]>>) -> ArrayRef {
+    let lists = cells.map(|counts| counts.map(|counts| counts.iter().copied().map(Some).collect::<Vec<_>>()));
     Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists))
 }
 

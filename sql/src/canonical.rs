@@ -33,20 +33,11 @@ pub(crate) struct Positions {
 
 /// The canonical form, and where dims and measures went.
 pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
-    let PrivateQuery {
-        version,
-        per_patient,
-        from,
-        cohort,
-        dims,
-        measures,
-        noise_sd_milli,
-        max_rows_per_patient,
-    } = per_patient::canonical(query);
-    let (from, renumber) = tree(from);
-    let cohort = condition::canonical(&cohort, &renumber);
-    let dims = dims.into_iter().map(|dim| renumbered(dim, &renumber));
-    let measures = measures.into_iter().map(|measure| Measure {
+    let query = per_patient::canonical(query);
+    let (from, renumber) = tree(query.from);
+    let cohort = condition::canonical(&query.cohort, &renumber);
+    let dims = query.dims.into_iter().map(|dim| renumbered(dim, &renumber));
+    let measures = query.measures.into_iter().map(|measure| Measure {
         of: match measure.of {
             Aggregate::Patients => Aggregate::Patients,
             Aggregate::Rows => Aggregate::Rows,
@@ -61,17 +52,7 @@ pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
     let (dims, dim_positions) = sorted(dims.collect());
     let (measures, measure_positions) = sorted(measures.collect());
     let positions = Positions { dims: dim_positions, measures: measure_positions };
-    let query = PrivateQuery {
-        version,
-        per_patient,
-        from,
-        cohort,
-        dims,
-        measures,
-        noise_sd_milli,
-        max_rows_per_patient,
-    };
-    (query, positions)
+    (PrivateQuery { from, cohort, dims, measures, ..query }, positions)
 }
 
 /// A dimension with its columns renumbered.

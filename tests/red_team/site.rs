@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use caim_engine::clock::SystemClock;
 use caim_engine::{
     Answer, AskError, Asker, CubeListing, CubeReply, Hub, HubError, LocalChannel, Node, NodeChannel, NodeId,
-    NodeQuery, Nodes, Policy, Profile, Reply,
+    NodeQuery, Policy, Profile, Reply,
 };
 use caim_ontology::{ColumnType, Models};
 use caim_sql::lower::Settings;
 use caim_sql::{PrivateQuery, Refusal};
+use caim_tests::Here;
 use caim_warehouse::layout::{PATIENT, ROW};
 use caim_warehouse::{Epoch, NewBatch, TableName, Warehouse};
 use datafusion::arrow::array::{
@@ -183,19 +184,6 @@ pub(crate) fn asker(project: &str) -> Asker {
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| tokio::runtime::Runtime::new().unwrap()).block_on(work)
-}
-
-/// Linked nodes in this process.
-struct Here(Vec<Arc<dyn NodeChannel>>);
-
-impl Nodes for Here {
-    fn linked(&self) -> Vec<Arc<dyn NodeChannel>> {
-        self.0.clone()
-    }
-
-    fn known(&self) -> Vec<NodeId> {
-        self.0.iter().map(|channel| channel.profile().node.clone()).collect()
-    }
 }
 
 /// Keeps what was answered, so that the games are played over the questions that the hub really asked.

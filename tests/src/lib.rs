@@ -2,6 +2,8 @@
 //!
 //! The tests themselves are one binary, `suite/main.rs`. `tests/run` runs them together with all other checks.
 
+pub mod nodes;
 pub mod places;
 
+pub use nodes::Here;
 pub use places::{shared, skip, workspace};

@@ -11,11 +11,11 @@ use caim_engine::clock::Clock;
 use caim_engine::hub::Hub;
 use caim_engine::merge::merge;
 use caim_engine::{
-    Answer, Asker, Cube, CubeFile, LocalChannel, Node, NodeChannel, NodeId, Nodes, Outcome, Policy, audit,
-    cube,
+    Answer, Asker, Cube, CubeFile, LocalChannel, Node, NodeChannel, NodeId, Outcome, Policy, audit, cube,
 };
 use caim_ontology::Models;
 use caim_sql::lower::Settings;
+use caim_tests::Here;
 use caim_warehouse::Warehouse;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::array_value_to_string;
@@ -96,18 +96,6 @@ impl Place {
         let options = IngestOptions { format: Format::DicomTable, collection, ..IngestOptions::default() };
         let models = &self.models;
         ingest(&self.warehouse(), models, &Identity::default(), &secret, &source, &options, &Quiet).unwrap();
-    }
-}
-
-struct Here(Vec<Arc<dyn NodeChannel>>);
-
-impl Nodes for Here {
-    fn linked(&self) -> Vec<Arc<dyn NodeChannel>> {
-        self.0.clone()
-    }
-
-    fn known(&self) -> Vec<NodeId> {
-        self.0.iter().map(|channel| channel.profile().node.clone()).collect()
     }
 }
 

@@ -11,6 +11,7 @@
 //!   tmp/                    what a commit writes before it is renamed into place
 //!   lock                    held by the one writer; names its process
 //!   state.sqlite            ledger, answers, audit (see [`State`])
+//!   ledger.mark             how far the ledger had come, so that an older copy of it is noticed
 //! ```
 //!
 //! Promises, each with a test:

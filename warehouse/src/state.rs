@@ -4,6 +4,8 @@
 //! that forgets at a power cut is no budget. Each part of Caim keeps its own tables and migrates them itself.
 
 use std::fmt;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::files::lock;
+use crate::storage::{LocalStorage, Storage};
 use crate::{Error, Result};
 
 /// Stands for the path of a database without a file.
@@ -52,6 +55,37 @@ impl State {
     #[must_use]
     pub fn beside(&self, name: &str) -> Option<PathBuf> {
         (self.path != Path::new(IN_MEMORY)).then(|| self.path.with_file_name(name))
+    }
+
+    /// The text of a file beside the database; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read.
+    pub fn read_beside(&self, name: &str) -> Result<Option<String>> {
+        let Some(path) = self.beside(name) else { return Ok(None) };
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("read", &path)(e)),
+        }
+    }
+
+    /// Writes a file beside the database, whole or not at all. On the disk when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be written; then the old file is still there.
+    pub fn write_beside(&self, name: &str, text: &str) -> Result<()> {
+        let Some(path) = self.beside(name) else { return Ok(()) };
+        let new = path.with_file_name(format!("{name}.new"));
+        let write = || {
+            let mut file = File::create(&new)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        };
+        write().map_err(Error::io("write", &new))?;
+        LocalStorage.rename(&new, &path).map_err(Error::io("rename into place", &path))?;
+        let folder = path.parent().unwrap_or(&path);
+        LocalStorage.sync_folder(folder).map_err(Error::io("sync the folder", folder))
     }
 
     fn prepare(opened: rusqlite::Result<Connection>, path: &Path) -> Result<Self> {

@@ -3,11 +3,7 @@
 //! The mark is a file of its own, so that a restored state database does not bring its mark along. It is raised after a
 //! charge is on the disk and before any data is touched; a crash in between leaves it lower, never higher.
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 use caim_warehouse::State;
 use caim_warehouse::rusqlite::{self, Connection};
@@ -16,63 +12,42 @@ use super::LedgerError;
 
 const NAME: &str = "ledger.mark";
 
-/// The mark of one ledger; none for one that ends with its owner.
-pub(super) struct Mark {
-    file: Option<PathBuf>,
-    /// What the file says.
-    at: Mutex<u64>,
-}
+/// The mark of a ledger: what the file says.
+pub(super) struct Mark(Mutex<u64>);
 
 impl Mark {
     /// Reads the mark, and holds the ledger against it.
     pub(super) fn open(state: &State) -> Result<Self, LedgerError> {
-        let file = state.beside(NAME);
-        let marked = match &file {
+        let marked = match state.read_beside(NAME)? {
+            Some(text) => text.trim().parse().map_err(|_| LedgerError::Mark(place(state)))?,
             None => 0,
-            Some(file) => match fs::read_to_string(file) {
-                Ok(text) => text.trim().parse().map_err(|_| unreadable(file))?,
-                Err(e) if e.kind() == ErrorKind::NotFound => 0,
-                Err(e) => return Err(e.into()),
-            },
         };
         let entries = state.read(|connection| Ok::<_, LedgerError>(entries(connection)?))?;
-        match &file {
-            Some(file) if marked > entries => {
-                Err(LedgerError::RolledBack { entries, marked, mark: file.display().to_string() })
-            }
-            Some(_) | None => Ok(Self { file, at: Mutex::new(marked) }),
+        if marked > entries {
+            return Err(LedgerError::RolledBack { entries, marked, mark: place(state) });
         }
+        Ok(Self(Mutex::new(marked)))
     }
 
     /// Raises the mark to a number of entries. On the disk when it returns.
-    pub(super) fn raise(&self, entries: u64) -> Result<(), LedgerError> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries <= *at {
-            return Ok(());
+    pub(super) fn raise(&self, state: &State, entries: u64) -> Result<(), LedgerError> {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries > *at {
+            state.write_beside(NAME, &format!("{entries}\n"))?;
+            *at = entries;
         }
-        let new = file.with_extension("mark.new");
-        let mut writing = File::create(&new)?;
-        writing.write_all(format!("{entries}\n").as_bytes())?;
-        writing.sync_all()?;
-        fs::rename(&new, file)?;
-        if let Some(folder) = file.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        *at = entries;
         Ok(())
     }
+}
+
+fn place(state: &State) -> String {
+    state.beside(NAME).map_or_else(|| NAME.to_owned(), |path| path.display().to_string())
 }
 
 /// How many charges the ledger knows; it only grows.
 pub(super) fn entries(connection: &Connection) -> Result<u64, rusqlite::Error> {
     let count = "SELECT (SELECT count(*) FROM payment) + (SELECT coalesce(max(id), 0) FROM publication)";
     connection.query_row(count, [], |row| row.get::<_, i64>(0)).map(|n| n as u64)
-}
-
-fn unreadable(file: &std::path::Path) -> LedgerError {
-    let reason = format!("{} holds no number", file.display());
-    io::Error::new(ErrorKind::InvalidData, reason).into()
 }
 
 #[cfg(test)]
@@ -94,10 +69,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let ledger = state(dir.path());
         let mark = Mark::open(&ledger).unwrap();
-        mark.raise(0).unwrap();
+        mark.raise(&ledger, 0).unwrap();
         assert!(!dir.path().join(NAME).exists(), "nothing was charged");
-        mark.raise(3).unwrap();
-        mark.raise(2).unwrap();
+        mark.raise(&ledger, 3).unwrap();
+        mark.raise(&ledger, 2).unwrap();
         assert_eq!(std::fs::read_to_string(dir.path().join(NAME)).unwrap(), "3\n");
         let Err(LedgerError::RolledBack { entries: 0, marked: 3, .. }) = Mark::open(&ledger) else {
             panic!("three charges are missing")

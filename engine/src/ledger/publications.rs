@@ -83,7 +83,7 @@ impl Ledger {
             let publication = self.publish_within(tx, policy, accounting, edition, epoch, now)?;
             Ok::<_, LedgerError>((publication, mark::entries(tx)?))
         })?;
-        self.mark.raise(entries)?;
+        self.mark.raise(state, entries)?;
         Ok(publication)
     }
 

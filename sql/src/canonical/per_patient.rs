@@ -7,44 +7,41 @@ use crate::private_query::{
     BoolTree, ColumnRef, Order, PatientValue, PerPatient, PrivateQuery, TableRef, ValueOf,
 };
 
-/// The question with its tables of values per patient in canonical form, and with their new names everywhere.
+/// The question with its tables of values per patient in canonical form, and with their new names everywhere. One whose
+/// tables stand on themselves or on nothing stays as it is: validation says no to it.
 pub(super) fn canonical(mut query: PrivateQuery) -> PrivateQuery {
     if query.per_patient.is_empty() {
         return query;
     }
-    let mut tables = used(&mut query);
-    let mut final_tables: Vec<PerPatient> = Vec::new();
+    let mut waiting = used(&mut query);
+    let mut tables: Vec<PerPatient> = Vec::new();
     let mut names = Names::default();
     // Tables that stand on others follow them: level by level, each level in the order of its content.
-    let mut waiting: BTreeSet<usize> =
-        (0..tables.len()).filter(|i| tables.get(*i).is_some_and(Option::is_some)).collect();
     while !waiting.is_empty() {
-        let ready: Vec<usize> =
-            waiting.iter().copied().filter(|i| names.know_all(tables.get_mut(*i))).collect();
-        let mut level: Vec<(PerPatient, Places, usize)> = Vec::new();
-        for position in &ready {
-            waiting.remove(position);
-            let Some(Some(table)) = tables.get_mut(*position) else { continue };
-            names.apply_to_table(table);
-            let (table, places) = alone(table.clone());
-            level.push((table, places, *position));
+        let (ready, later): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            waiting.into_iter().partition(|(_, table)| names.know_all(table));
+        if ready.is_empty() {
+            return query;
         }
-        // A table that stands on itself or on nothing is no question's; validation says so.
-        if level.is_empty() {
-            break;
+        let mut level: Vec<(PerPatient, Places, usize)> = Vec::new();
+        for (position, mut table) in ready {
+            names.apply_to_table(&mut table);
+            let (table, places) = alone(table);
+            level.push((table, places, position));
         }
         level.sort();
         for (table, places, position) in level {
-            let number = final_tables.iter().position(|known| *known == table).unwrap_or_else(|| {
-                final_tables.push(table);
-                final_tables.len() - 1
+            let number = tables.iter().position(|known| *known == table).unwrap_or_else(|| {
+                tables.push(table);
+                tables.len() - 1
             });
             names.0.insert(position, (number, places));
         }
+        waiting = later;
     }
     query.visit_columns(&mut |tables, column| names.rename(tables, column));
     query.visit_tables(&mut |table| names.rename_table(table));
-    PrivateQuery { per_patient: final_tables, ..query }
+    PrivateQuery { per_patient: tables, ..query }
 }
 
 /// The new positions of a table's keys and values by their old ones.
@@ -59,11 +56,12 @@ struct Places {
 struct Names(BTreeMap<usize, (usize, Places)>);
 
 impl Names {
-    fn know_all(&self, table: Option<&mut Option<PerPatient>>) -> bool {
-        let Some(Some(table)) = table else { return false };
+    fn know_all(&self, table: &PerPatient) -> bool {
         let mut known = true;
-        table
-            .visit_tables(&mut |t| known &= t.per_patient_position().is_none_or(|p| self.0.contains_key(&p)));
+        let mut is_known = |t: &mut TableRef| {
+            known &= t.per_patient_position().is_none_or(|p| self.0.contains_key(&p));
+        };
+        table.clone().visit_tables(&mut is_known);
         known
     }
 
@@ -90,48 +88,35 @@ impl Names {
     }
 }
 
-/// The tables with the values that something uses, and without those that nothing names. A table always keeps a value.
-fn used(query: &mut PrivateQuery) -> Vec<Option<PerPatient>> {
-    let mut tables: Vec<Option<PerPatient>> =
-        std::mem::take(&mut query.per_patient).into_iter().map(Some).collect();
+/// The tables that something names, by their positions, with the values that something uses. A table always keeps a value.
+fn used(query: &mut PrivateQuery) -> BTreeMap<usize, PerPatient> {
     let mut named: BTreeSet<usize> = BTreeSet::new();
     let mut columns: BTreeSet<(usize, String)> = BTreeSet::new();
     query.visit_tables(&mut |table| named.extend(table.per_patient_position()));
     query.visit_columns(&mut |tables, column| columns.extend(value(tables, column)));
-    for position in (0..tables.len()).rev() {
-        let Some(slot) = tables.get_mut(position) else { continue };
+    let mut used = BTreeMap::new();
+    // Only later tables stand on a table: once they are seen, all that uses it is known.
+    for (position, table) in query.per_patient.iter().enumerate().rev() {
         if !named.contains(&position) {
-            *slot = None;
-        }
-        let Some(table) = slot else { continue };
-        for (i, value) in table.values.iter_mut().enumerate() {
-            if !columns.contains(&(position, PerPatient::value_name(i))) {
-                // Keeps its place, so that the names of the others stay right until all are renamed.
-                *value = PatientValue { of: ValueOf::Rows, filter: BoolTree::always() };
-            }
-        }
-        table.visit_tables(&mut |table| named.extend(table.per_patient_position()));
-        table.visit_columns(&mut |tables, column| columns.extend(self::value(tables, column)));
-    }
-    // What is not used is not kept, unless nothing is.
-    for (position, slot) in tables.iter_mut().enumerate() {
-        let Some(table) = slot else { continue };
-        let is_used = |i: usize| columns.contains(&(position, PerPatient::value_name(i)));
-        let plain = PatientValue { of: ValueOf::Rows, filter: BoolTree::always() };
-        let some = (0..table.values.len()).any(is_used);
-        if !some {
-            table.values = vec![plain];
             continue;
         }
-        let first = (0..table.values.len()).find(|i| is_used(*i)).and_then(|i| table.values.get(i).cloned());
-        for (i, value) in table.values.iter_mut().enumerate() {
-            if let (false, Some(first)) = (is_used(i), &first) {
-                // Equal values become one.
-                *value = first.clone();
-            }
+        let mut table = table.clone();
+        let is_used = |i: usize| columns.contains(&(position, PerPatient::value_name(i)));
+        let first = (0..table.values.len()).find(|i| is_used(*i)).and_then(|i| table.values.get(i));
+        let plain = PatientValue { of: ValueOf::Rows, filter: BoolTree::always() };
+        let kept = first.cloned().unwrap_or(plain);
+        if table.values.is_empty() {
+            table.values.push(kept.clone());
         }
+        // Values keep their places until all are renamed; equal ones then become one.
+        for (_, unused) in table.values.iter_mut().enumerate().filter(|(i, _)| !is_used(*i)) {
+            unused.clone_from(&kept);
+        }
+        table.visit_tables(&mut |table| named.extend(table.per_patient_position()));
+        table.visit_columns(&mut |tables, column| columns.extend(value(tables, column)));
+        used.insert(position, table);
     }
-    tables
+    used
 }
 
 fn value(tables: &[TableRef], column: &ColumnRef) -> Option<(usize, String)> {

@@ -107,17 +107,3 @@ impl PerPatient {
         (position < self.values.len() && Self::value_name(position) == column).then_some(position)
     }
 }
-
-impl ValueOf {
-    /// The columns that it is computed from.
-    pub fn columns(&self) -> Vec<&ColumnRef> {
-        match self {
-            Self::Rows | Self::Any => Vec::new(),
-            Self::Distinct(column) | Self::Least(column) | Self::Greatest(column) => vec![column],
-            Self::Sum(number) | Self::Mean(number) => number.columns().collect(),
-            Self::First { column, order } => {
-                std::iter::once(column).chain(order.iter().map(|o| &o.column)).collect()
-            }
-        }
-    }
-}

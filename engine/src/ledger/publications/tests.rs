@@ -8,20 +8,12 @@ use caim_warehouse::State;
 
 use super::{Due, Edition, Publication, published_rho};
 use crate::accounting::Accounting;
-use crate::clock::Clock;
+use crate::clock::{Clock, Wall};
 use crate::cube;
 use crate::ledger::{Ledger, LedgerError};
 use crate::policy::Policy;
 
 const WEEK: i64 = 7 * 86_400;
-
-struct Wall(AtomicI64);
-
-impl Clock for Wall {
-    fn unix_seconds(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 struct Desk {
     state: State,

@@ -1,8 +1,11 @@
 //! Values per patient: inner aggregates, HAVING, and the first row of each patient.
 
 use super::{check, refused};
-use crate::canonical::to_sql;
+use crate::canonical::{canonical, to_sql};
 use crate::fixture::{catalogue, lowered, on_large_stack, world};
+use crate::private_query::TableRef;
+use crate::refusal::Code;
+use crate::validate::validate;
 
 const MANY: &str = "WITH v0 AS (SELECT t0.patient_id AS patient_id, count(*) AS n0 FROM world.imaging_study AS t0 \
                     WHERE t0.modality IN ('MR') GROUP BY t0.patient_id)";
@@ -186,4 +189,21 @@ fn what_would_show_or_mix_patients_is_refused() {
             "column_not_allowed",
         ),
     ]);
+}
+
+#[test]
+fn tables_that_stand_on_themselves_or_on_nothing_are_refused() {
+    let sql =
+        "SELECT count(*) FROM (SELECT patient_id, count(*) AS n FROM imaging_study GROUP BY patient_id) t";
+    on_large_stack(|| {
+        let models = world();
+        let question = lowered(sql, &catalogue(&models)).unwrap().queries.remove(0);
+        assert!(validate(&canonical(question.clone()), &models).is_ok());
+        for position in [0, 1, 9] {
+            let mut turned = question.clone();
+            turned.per_patient[0].from.tables[0] = TableRef::per_patient(position);
+            let refusal = validate(&canonical(turned), &models).unwrap_err();
+            assert_eq!(refusal.code, Code::Malformed, "{position}: {refusal}");
+        }
+    });
 }
