@@ -1,6 +1,6 @@
 //! The TOML form of a data model. Unknown keys are errors: a misspelt `role` must not turn into "hidden".
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 
 use serde::Deserialize;
@@ -64,6 +64,8 @@ struct ColumnEntry {
     roots: Vec<String>,
     #[serde(default)]
     domains: Vec<String>,
+    #[serde(default)]
+    values: Vec<String>,
     #[serde(default)]
     shared: bool,
     lo: Option<f64>,
@@ -188,6 +190,15 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
     if !entry.roots.is_empty() && (ty != ColumnType::Text || !matches!(role, Role::Dimension { .. })) {
         return Err(context("only a dimension of type text has concepts (roots)".into()));
     }
+    let plain = ty == ColumnType::Text && matches!(role, Role::Dimension { .. }) && entry.roots.is_empty();
+    if !plain && !entry.values.is_empty() {
+        return Err(context("only a dimension of type text without concepts has values".into()));
+    }
+    let values: BTreeSet<String> = entry.values.iter().cloned().collect();
+    if values.len() != entry.values.len() {
+        return Err(context("a value stands there twice".into()));
+    }
+    let values = values.into_iter().collect();
     let references =
         entry.references.as_deref().map(|r| reference(schema, r)).transpose().map_err(context)?;
     let tag = entry.tag.as_deref().map(tag).transpose().map_err(context)?;
@@ -198,7 +209,7 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
     let also = lower(&entry.also);
     let (name, comment, vr) = (entry.name, entry.comment, entry.vr);
     let (roots, domains) = (entry.roots, entry.domains);
-    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots, domains })
+    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots, domains, values })
 }
 
 fn tag(text: &str) -> Result<Tag, String> {

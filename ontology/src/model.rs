@@ -1,6 +1,6 @@
 //! The types of a data model. A column without a role is hidden: what nobody decided on cannot be asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -85,6 +85,9 @@ pub struct Column {
     pub roots: Vec<String>,
     /// OMOP domains whose concepts the column may have besides those below its roots.
     pub domains: Vec<String>,
+    /// Texts that are publicly known of a dimension without concepts, sorted: those of its standard, and those that
+    /// nodes have published. Expressions run over them; the column may hold others.
+    pub values: Vec<String>,
 }
 
 /// The tag of a DICOM attribute (PS3.5 section 7.1). Ordered as elements are ordered in an object.
@@ -256,6 +259,26 @@ impl Models {
     pub fn with_model(&self, model: DataModel) -> Self {
         let mut models = self.clone();
         models.by_schema.insert(model.schema.clone(), Arc::new(model));
+        models
+    }
+
+    /// The same models, where columns have more [values](Column::values): by schema, table and stored name of the
+    /// column. Names that are not there are passed over.
+    #[must_use]
+    pub fn with_values(&self, values: &BTreeMap<[String; 3], BTreeSet<String>>) -> Self {
+        let mut models = self.clone();
+        for ([schema, table, column], more) in values {
+            let Some(model) = models.by_schema.get_mut(schema) else { continue };
+            if !model.tables.iter().any(|t| t.name == *table) {
+                continue;
+            }
+            let tables = &mut Arc::make_mut(model).tables;
+            let table = tables.iter_mut().find(|t| t.name == *table);
+            if let Some(column) = table.and_then(|t| t.columns.iter_mut().find(|c| c.stored == *column)) {
+                let known: BTreeSet<String> = column.values.drain(..).chain(more.iter().cloned()).collect();
+                column.values = known.into_iter().collect();
+            }
+        }
         models
     }
 

@@ -107,6 +107,7 @@ fn column(name: &str, stored: String, ty: ColumnType, role: Role) -> Column {
         references: None,
         roots: Vec::new(),
         domains: Vec::new(),
+        values: Vec::new(),
     }
 }
 

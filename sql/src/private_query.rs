@@ -15,7 +15,7 @@ pub use per_patient::{Order, PatientValue, PerPatient, ValueOf};
 pub use value::{Real, Value};
 
 /// Version of the closed form's encoding. Raise it with every change of these types.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A question about patients, in closed form.
 ///
@@ -258,11 +258,11 @@ pub enum Dim {
         /// The concepts, in the order in which they are tried; at least one.
         to: Vec<ConceptRef>,
     },
-    /// What an expression makes of the code of a column.
+    /// What an expression makes of the text of a column.
     Recode {
-        /// A column of concepts.
+        /// A dimension of type text.
         column: ColumnRef,
-        /// Which value each code gets.
+        /// Which value each text gets.
         by: Recode,
     },
 }

@@ -17,7 +17,7 @@ pub struct CubeFile {
     pub text: String,
 }
 
-const BUNDLED: [(&str, &str); 6] = [
+const BUNDLED: [(&str, &str); 7] = [
     ("collection_modality_body_part", include_str!("../../cubes/collection_modality_body_part.sql")),
     (
         "collection_modality_body_part_series",
@@ -25,6 +25,7 @@ const BUNDLED: [(&str, &str); 6] = [
     ),
     ("collection_sex_age", include_str!("../../cubes/collection_sex_age.sql")),
     ("diagnosis_sex_age", include_str!("../../cubes/diagnosis_sex_age.sql")),
+    ("dicom_equipment", include_str!("../../cubes/dicom_equipment.sql")),
     ("modality_manufacturer_year", include_str!("../../cubes/modality_manufacturer_year.sql")),
     ("modality_manufacturer_year_series", include_str!("../../cubes/modality_manufacturer_year_series.sql")),
 ];
@@ -71,8 +72,8 @@ mod tests {
         assert_eq!(cubes.len(), BUNDLED.len());
         let policy = Policy::default();
         let rho = |cube: &super::Cube| Accounting::new(&cube.query, &models, &policy).unwrap().rho;
-        // Four patient counts at noise 3, and two pairs of patients and rows at noise 6.
-        let expected = 4.0 / 18.0 + 4.0 / 72.0;
+        // Four patient counts at noise 3, two pairs of patients and rows at noise 6, one patient count at noise 4.
+        let expected = 4.0 / 18.0 + 4.0 / 72.0 + 1.0 / 32.0;
         let total: f64 = cubes.iter().map(rho).sum();
         assert!((total - expected).abs() < 1e-9 && total < policy.publish_rho / 3.0, "{total}");
         assert!(cubes.iter().all(|cube| !cube.description.is_empty()));

@@ -73,8 +73,9 @@ impl Shelf {
         let shown: Vec<Shown> = cubes.into_values().filter_map(|of| table::shown(models, of)).collect();
         let entries = fetched.iter().map(|found| entry(found, &shown, models)).collect();
         let tables = public::tables().into_iter().chain(shown.iter().map(Shown::public_table));
+        let models = Arc::new(models.with_values(&table::published(&shown, models)));
         Self {
-            catalogue: Catalogue::new(Arc::clone(models), tables.collect()),
+            catalogue: Catalogue::new(models, tables.collect()),
             entries,
             shown,
             made_from: linked.iter().map(Arc::downgrade).collect(),

@@ -1,6 +1,6 @@
 //! Which rule an expression breaks that does not fit the closed form: the most serious one is named first.
 
-use caim_ontology::Role;
+use caim_ontology::{ColumnType, Role};
 use datafusion_common::JoinType;
 use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::Expr;
@@ -79,8 +79,14 @@ pub(super) fn not_a_condition(reader: &Reader<'_>, expr: &Expr) -> Refusal {
                 "compare the date itself: d >= DATE '2020-01-01' AND d < DATE '2021-01-01'; its year may be compared",
             )
         }
-        Some(name) => Refusal::new(Code::FunctionNotAllowed, format!("{name}() stands in a condition{on}")),
-        None => Refusal::new(Code::ExpressionNotAllowed, format!("a condition{on} is no comparison with values")),
+        Some(name) => {
+            let reason = format!("{name}() stands in a condition{on}");
+            unpublished(reader, &found, Refusal::new(Code::FunctionNotAllowed, reason))
+        }
+        None => {
+            let reason = format!("a condition{on} is no comparison with values");
+            unpublished(reader, &found, Refusal::new(Code::ExpressionNotAllowed, reason))
+        }
     }
 }
 
@@ -104,10 +110,27 @@ pub(super) fn not_a_group(reader: &Reader<'_>, expr: &Expr) -> Refusal {
         Some(name) => (Code::FunctionNotAllowed, format!("{name}() stands in a group{on}")),
         None => (Code::ExpressionNotAllowed, format!("a group{on} is no column")),
     };
-    Refusal::new(code, reason).with_rewrite(
+    let refusal = Refusal::new(code, reason).with_rewrite(
         "GROUP BY the column itself, and compute on the result: SELECT f(g), sum(n) FROM (SELECT g, count(*) AS n ... \
          GROUP BY g) GROUP BY 1",
-    )
+    );
+    unpublished(reader, &found, refusal)
+}
+
+/// Says so where the expression is refused because no values of its one text are publicly known.
+fn unpublished(reader: &Reader<'_>, found: &Findings, refusal: Refusal) -> Refusal {
+    let [column] = found.columns.as_slice() else { return refusal };
+    let Ok(side) = reader.side(column) else { return refusal };
+    let text = side.column.ty == ColumnType::Text && matches!(side.column.role, Role::Dimension { .. });
+    if !text || !side.column.roots.is_empty() || !side.column.values.is_empty() {
+        return refusal;
+    }
+    let reason = format!("{}, of which no values are published", refusal.reason);
+    let name = &side.column.name;
+    Refusal::new(refusal.code, reason).with_rewrite(format!(
+        "compare the column itself ({name} = '...', {name} IN (...)), group by it, or let operators publish a cube that is \
+         grouped by it"
+    ))
 }
 
 /// The refusal of an expression inside an aggregate.

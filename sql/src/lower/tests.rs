@@ -6,6 +6,7 @@ mod numbers;
 mod per_patient;
 mod random;
 mod shapes;
+mod texts;
 
 use crate::canonical::to_sql;
 use crate::fixture::{catalogue, lowered, on_large_stack, world};

@@ -1,7 +1,9 @@
-//! Expressions over a vocabulary: computed once for every code that a column can hold, never over data.
+//! Expressions over a vocabulary: computed once for every text that a column is publicly known to hold, never over data.
 //!
-//! A condition becomes the set of codes for which it holds, a group a table of values. So no expression can fail, or take
-//! its time, on a patient's value. An expression that fails on a code is NULL there.
+//! Those are the codes of a column of concepts, and of another text the values of its standard and those that nodes have
+//! published. A condition becomes the set of texts for which it holds, a group a table of values. So no expression can
+//! fail, or take its time, on a patient's value. An expression that fails on a text is NULL there, and so is every text
+//! that is not publicly known.
 
 mod evaluate;
 
@@ -25,32 +27,40 @@ use crate::private_query::{Atom, BoolTree, ColumnRef, Dim, Recode, Value};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{MAX_CODES, MAX_TEXT_BYTES, full_name};
 
-/// An expression over one column of concepts.
-struct OverCodes {
+/// An expression over one column of texts.
+struct OverTexts<'a> {
     column: ColumnRef,
     name: String,
-    vocabulary: Vocabulary,
+    texts: Texts<'a>,
     expr: Expr,
 }
 
-/// The codes for which a condition holds (or fails); `None` when it is not one over a vocabulary.
+/// What a column is publicly known to hold.
+enum Texts<'a> {
+    /// The codes of its concepts, and nothing else.
+    Codes(Vocabulary),
+    /// Values that are known, beside which there may be others.
+    Known(&'a [String]),
+}
+
+/// The texts for which a condition holds (or fails); `None` when it is not one over a vocabulary.
 pub(super) fn condition(reader: &Reader<'_>, expr: &Expr, sense: Sense) -> Result<Option<BoolTree>, Refusal> {
-    let Some(over) = OverCodes::of(reader, expr)? else { return Ok(None) };
+    let Some(over) = OverTexts::of(reader, expr)? else { return Ok(None) };
     let wanted = ScalarValue::Boolean(Some(sense == Sense::Holds));
-    let (mut codes, mut unknown) = (Vec::new(), false);
-    for (code, value) in over.values()? {
+    let (mut texts, mut unknown) = (Vec::new(), false);
+    for (text, value) in over.values()? {
         if !matches!(value, ScalarValue::Boolean(_) | ScalarValue::Null) {
             return Ok(None);
         }
-        match code {
-            Some(code) if value == wanted => codes.push(Value::Text(code)),
+        match text {
+            Some(text) if value == wanted => texts.push(Value::Text(text)),
             None if value == wanted => unknown = true,
             Some(_) | None => {}
         }
     }
     let mut holds = Vec::new();
-    if !codes.is_empty() {
-        holds.push(BoolTree::Is(Atom::In { column: over.column.clone(), values: codes }));
+    if !texts.is_empty() {
+        holds.push(BoolTree::Is(Atom::In { column: over.column.clone(), values: texts }));
     }
     if unknown {
         holds.push(BoolTree::Is(Atom::IsNull { column: over.column }));
@@ -60,61 +70,75 @@ pub(super) fn condition(reader: &Reader<'_>, expr: &Expr, sense: Sense) -> Resul
 
 /// The table of values that a group is; `None` when it is no expression over a vocabulary.
 pub(super) fn recode(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Dim>, Refusal> {
-    let Some(over) = OverCodes::of(reader, expr)? else { return Ok(None) };
+    let Some(over) = OverTexts::of(reader, expr)? else { return Ok(None) };
     let mut values: BTreeMap<Option<Value>, Vec<String>> = BTreeMap::new();
     let mut null = None;
-    for (code, value) in over.values()? {
+    for (text, value) in over.values()? {
         let value = over.label(&value)?;
-        match code {
-            Some(code) => values.entry(value).or_default().push(code),
+        match text {
+            Some(text) => values.entry(value).or_default().push(text),
             None => null = value,
         }
     }
-    // The value that most codes get needs no list; of several such values the first.
-    let most = values.iter().max_by_key(|(value, codes)| (codes.len(), std::cmp::Reverse((*value).clone())));
-    let rest = most.and_then(|(value, _)| value.clone());
+    let (vocabulary, rest) = match &over.texts {
+        Texts::Codes(vocabulary) => (Some(vocabulary.fingerprint()), most_frequent(&values)),
+        Texts::Known(_) => (None, None),
+    };
     values.remove(&rest);
     if values.is_empty() && null == rest {
-        let reason = format!("an expression over {} has one value for all codes", over.name);
+        let reason = format!("an expression over {} has one value for all texts", over.name);
         return Err(Refusal::new(Code::ExpressionNotAllowed, reason).with_rewrite("leave the group out"));
     }
-    let values = values.into_iter().map(|(value, mut codes)| {
-        codes.sort();
-        (value, codes)
+    let values = values.into_iter().map(|(value, mut texts)| {
+        texts.sort();
+        (value, texts)
     });
-    let by = Recode { vocabulary: over.vocabulary.fingerprint(), values: values.collect(), rest, null };
+    let by = Recode { vocabulary, values: values.collect(), rest, null };
     Ok(Some(Dim::Recode { column: over.column, by }))
 }
 
-impl OverCodes {
-    /// The expression, if it is one: of one column of concepts, values, and functions that may be computed.
-    fn of(reader: &Reader<'_>, expr: &Expr) -> Result<Option<Self>, Refusal> {
+/// The value that most texts get, which then needs no list; of several such values the first.
+fn most_frequent(values: &BTreeMap<Option<Value>, Vec<String>>) -> Option<Value> {
+    let most = values.iter().max_by_key(|(value, texts)| (texts.len(), std::cmp::Reverse((*value).clone())));
+    most.and_then(|(value, _)| value.clone())
+}
+
+impl<'a> OverTexts<'a> {
+    /// The expression, if it is one: of one column whose texts are known, values, and functions that may be computed.
+    fn of(reader: &'a Reader<'_>, expr: &Expr) -> Result<Option<Self>, Refusal> {
         let Some(column) = only_column(expr) else { return Ok(None) };
         let side = reader.side(&column)?;
+        let name = full_name(side);
         if side.column.roots.is_empty() {
-            return Ok(None);
+            let texts = Texts::Known(&side.column.values);
+            let known = !side.column.values.is_empty();
+            return Ok(known.then(|| Self { column, name, texts, expr: expr.clone() }));
         }
         let vocabulary = concepts::vocabulary(reader, side)?;
-        let name = full_name(side);
         let expr = with_terms_resolved(expr, &vocabulary)?;
-        Ok(Some(Self { column, name, vocabulary, expr }))
+        Ok(Some(Self { column, name, texts: Texts::Codes(vocabulary), expr }))
     }
 
-    /// What the expression is for every code of the vocabulary, and at last for none.
+    /// What the expression is for every text of the vocabulary, and at last for none.
     fn values(&self) -> Result<Vec<(Option<String>, ScalarValue)>, Refusal> {
-        let ontology = self.vocabulary.ontology();
-        let all = self.vocabulary.concepts();
+        let all: Vec<String> = match &self.texts {
+            Texts::Codes(vocabulary) => {
+                let ontology = vocabulary.ontology();
+                vocabulary.concepts().into_iter().map(|id| ontology.curie(id)).collect()
+            }
+            Texts::Known(texts) => texts.to_vec(),
+        };
         if all.len() > MAX_CODES {
             let reason =
-                format!("{} has {} codes; expressions are computed over {MAX_CODES}", self.name, all.len());
-            return Err(Refusal::new(Code::TooComplex, reason).with_rewrite("use is_a, label or roll_up"));
+                format!("{} has {} texts; expressions are computed over {MAX_CODES}", self.name, all.len());
+            return Err(Refusal::new(Code::TooComplex, reason)
+                .with_rewrite("use is_a, label or roll_up on a column of concepts"));
         }
-        let codes: Vec<Option<String>> =
-            all.into_iter().map(|id| Some(ontology.curie(id))).chain([None]).collect();
-        let array: ArrayRef = Arc::new(codes.iter().map(Option::as_deref).collect::<StringArray>());
+        let texts: Vec<Option<String>> = all.into_iter().map(Some).chain([None]).collect();
+        let array: ArrayRef = Arc::new(texts.iter().map(Option::as_deref).collect::<StringArray>());
         let values = evaluate::evaluate(&self.expr, &array).map_err(|e| refused(&e))?;
-        let value = |(row, code)| Ok((code, ScalarValue::try_from_array(&values, row)?));
-        let values: Result<Vec<_>, DataFusionError> = codes.into_iter().enumerate().map(value).collect();
+        let value = |(row, text)| Ok((text, ScalarValue::try_from_array(&values, row)?));
+        let values: Result<Vec<_>, DataFusionError> = texts.into_iter().enumerate().map(value).collect();
         values.map_err(|e| refused(&e))
     }
 

@@ -15,19 +15,21 @@ pub struct ConceptRef {
     pub closure: String,
 }
 
-/// A value for every code of a column's vocabulary.
+/// A value for every text of a column's vocabulary: its codes, or the texts that are publicly known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recode {
     /// The hash of all codes of the column that the asker knows, in hexadecimal. A node that knows others refuses the
-    /// question: it could not tell which of them are the rest.
-    pub vocabulary: String,
-    /// The codes that get each value; `None` is NULL. Canonical: sorted, no value twice, codes sorted, each once, none
+    /// question: it could not tell which of them are the rest. `None` for a column without concepts, whose
+    /// [`rest`](Self::rest) is NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<String>,
+    /// The texts that get each value; `None` is NULL. Canonical: sorted, no value twice, texts sorted, each once, none
     /// that gets [`rest`](Self::rest).
     pub values: Vec<(Option<Value>, Vec<String>)>,
-    /// What all other codes get.
+    /// What all other texts get.
     pub rest: Option<Value>,
-    /// What a row without a code gets.
+    /// What a row without a text gets.
     pub null: Option<Value>,
 }
 

@@ -43,12 +43,9 @@ pub(super) fn roll_up(side: Side<'_>, to: &[ConceptRef], models: &Models) -> Res
 }
 
 pub(super) fn recode(side: Side<'_>, by: &Recode, models: &Models) -> Result<(), Refusal> {
-    let vocabulary = vocabulary(side, models)?;
-    if by.vocabulary != vocabulary.fingerprint() {
-        let version = vocabulary.ontology().version();
-        let reason =
-            format!("ontology {version} has other concepts for {} than the asker's", full_name(side));
-        return Err(Refusal::new(Code::OntologyVersion, reason));
+    match &by.vocabulary {
+        Some(asked) => same_vocabulary(side, asked, models)?,
+        None => texts_without_concepts(side, by)?,
     }
     let codes: usize = by.values.iter().map(|(_, codes)| codes.len()).sum();
     if codes > MAX_CODES {
@@ -66,6 +63,31 @@ pub(super) fn recode(side: Side<'_>, by: &Recode, models: &Models) -> Result<(),
         check_label(side, value)
     })?;
     by.values.iter().flat_map(|(_, codes)| codes).try_for_each(|code| check_text(code))
+}
+
+fn same_vocabulary(side: Side<'_>, asked: &str, models: &Models) -> Result<(), Refusal> {
+    let vocabulary = vocabulary(side, models)?;
+    if asked == vocabulary.fingerprint() {
+        return Ok(());
+    }
+    let version = vocabulary.ontology().version();
+    let reason = format!("ontology {version} has other concepts for {} than the asker's", full_name(side));
+    Err(Refusal::new(Code::OntologyVersion, reason))
+}
+
+/// What nobody published is NULL: a node cannot tell it from what the asker does not know of.
+fn texts_without_concepts(side: Side<'_>, by: &Recode) -> Result<(), Refusal> {
+    let dimension = matches!(side.column.role, Role::Dimension { .. }) && side.column.ty == ColumnType::Text;
+    if !dimension {
+        return refuse(side, Code::ExpressionNotAllowed, ": it is no text that groups are formed by");
+    }
+    if !side.column.roots.is_empty() || by.rest.is_some() {
+        return Err(Refusal::new(
+            Code::Malformed,
+            format!("{} is recoded as what it is not", full_name(side)),
+        ));
+    }
+    Ok(())
 }
 
 fn check_label(side: Side<'_>, value: &Value) -> Result<(), Refusal> {

@@ -38,7 +38,7 @@ fn enough(noise: u32) -> usize {
 }
 
 fn game(id: &'static str, name: &'static str, victim: Victim, asks: Vec<Ask>) -> Game {
-    Game { id, name, victim, projects: 1, asks, releases: 0 }
+    Game { id, name, victim, projects: 1, asks, releases: 0, published_by: "modality_any" }
 }
 
 fn games(noise: u32, edge_questions: usize) -> Vec<Game> {
@@ -247,6 +247,11 @@ fn edges(noise: u32, questions: usize) -> Vec<Game> {
             Victim::Near,
             again(&["SELECT avg(weight_kg), count(*) FROM patient WHERE zip3 = '022'"], noise),
         ),
+        Game {
+            releases: 4,
+            published_by: "zip3",
+            ..game("A107", "a text that ten people share, over four epochs", Victim::Edge, Vec::new())
+        },
         game("A123", "many cheap questions at the edge", Victim::Edge, many),
         game("A124", "edge cells in sixteen measures", Victim::Edge, again(&[&cells], 4_000)),
     ]

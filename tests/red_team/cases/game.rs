@@ -30,11 +30,9 @@ pub(crate) struct Game {
     pub(crate) asks: Vec<Ask>,
     /// How often a published cube with the victim in it was released besides, each time from an account of its own.
     pub(crate) releases: usize,
+    /// What the cube is grouped by. The texts that it shows are the vocabulary of that column.
+    pub(crate) published_by: &'static str,
 }
-
-/// The cube of games with releases.
-const CUBE: &str = "SET caim.noise_sd = 3;\
-    SELECT modality_any AS modality, count(DISTINCT patient_id) AS patients FROM patient GROUP BY modality_any";
 
 /// What a twin's node did with the statements.
 struct Spent {
@@ -110,7 +108,11 @@ impl Game {
     /// The cube's question, as often as it was released.
     fn published(&self) -> Vec<PrivateQuery> {
         let catalogue = Catalogue::new(models(), Vec::new());
-        let cube = Cube::read("modalities", CUBE, &catalogue).unwrap().unwrap();
+        let by = self.published_by;
+        let text = format!(
+            "SET caim.noise_sd = 3; SELECT {by}, count(DISTINCT patient_id) AS patients FROM patient GROUP BY {by}"
+        );
+        let cube = Cube::read("published", &text, &catalogue).unwrap().unwrap();
         vec![cube.query; self.releases]
     }
 

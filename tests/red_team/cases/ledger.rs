@@ -22,7 +22,6 @@ pub(crate) fn run(lab: &Lab) {
     reused_epoch(lab, &small);
     federation(lab, &small);
     for (id, why) in [
-        ("A107", "there are no published vocabularies yet"),
         ("A111", "there is no Beacon door yet"),
         ("A112", "there are no facets yet; they will be cubes, which A110 and A117 play"),
     ] {

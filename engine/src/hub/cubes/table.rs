@@ -2,14 +2,15 @@
 //! how many nodes released the cell.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
 use caim_sql::catalogue::{CUBES, PublicTable};
 use caim_sql::private_query::Dim;
-use datafusion::arrow::array::{ArrayRef, Int64Array};
+use caim_sql::validate::MAX_TEXT_BYTES;
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -129,6 +130,25 @@ fn released(column: &CubeColumn) -> Vec<String> {
         CubePart::Dim(i) => vec![format!("d{i}")],
         CubePart::Measure(i) => vec![format!("m{i}"), format!("m{i}_lower"), format!("m{i}_upper")],
     }
+}
+
+/// The texts that cubes show of columns without concepts, by schema, table and column: expressions run over them.
+pub(super) fn published(cubes: &[Shown], models: &Models) -> BTreeMap<[String; 3], BTreeSet<String>> {
+    let mut published = BTreeMap::<_, BTreeSet<String>>::new();
+    for shown in cubes {
+        for (dim, cells) in shown.question.dims.iter().zip(shown.merged.columns()) {
+            let Dim::Column(column) = dim else { continue };
+            let Some(table) = shown.question.from.tables.get(column.table) else { continue };
+            let known = models.table(&table.schema, &table.table).ok().and_then(|t| t.column(&column.column));
+            let Some(texts) = known.filter(|c| c.roots.is_empty()).and(cells.as_string_opt::<i32>()) else {
+                continue;
+            };
+            let name = [table.schema.clone(), table.table.clone(), column.column.clone()];
+            let texts = texts.iter().flatten().filter(|text| text.len() <= MAX_TEXT_BYTES);
+            published.entry(name).or_default().extend(texts.map(ToOwned::to_owned));
+        }
+    }
+    published
 }
 
 impl Shown {
