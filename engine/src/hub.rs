@@ -24,10 +24,11 @@ use datafusion::common::ScalarValue;
 
 pub use check::Check;
 
-use crate::channel::{Asker, NodeId, Reply};
+use crate::channel::Asker;
 use crate::federate::{CubeUse, Federation, Nodes, Summary};
-use crate::merge::merge;
+use crate::merge::{self, merge};
 use cubes::{Cubes, Shelf};
+use remainder::Released;
 
 /// Planning runs on a thread with a stack of its own, since deep statements are planned recursively.
 const PLANNING_STACK_BYTES: usize = 64 << 20;
@@ -196,12 +197,13 @@ impl Hub {
             summary.add(shelf.summary(cube, self.nodes.as_ref()));
         }
         let query_id = query_id().map_err(HubError::Failed)?;
+        let apart = remainder::apart(&lowered.remainder, lowered.queries.len()).map_err(failed)?;
         let mut released = Vec::new();
-        for query in &lowered.queries {
-            let answered = self.answered_by_cube(query, &shelf)?;
+        for (query, apart) in lowered.queries.iter().zip(apart) {
+            let answered = if apart { None } else { self.answered_by_cube(query, &shelf)? };
             let (cells, outcomes) = match answered {
-                Some(answered) => answered,
-                None => self.asked(query, asker, &query_id).await?,
+                Some((merged, outcomes)) => (Released { merged, by_node: None }, outcomes),
+                None => self.asked(query, asker, &query_id, apart).await?,
             };
             summary.add(outcomes);
             released.push(cells);
@@ -212,11 +214,8 @@ impl Hub {
             vocabulary: &self.vocabulary,
             shelf: &shelf,
         };
-        let batches = remainder::run(&lowered.remainder, released, &public)
-            .await
-            .map_err(|e| HubError::Failed(e.to_string()))?;
-        let batches =
-            wire::normalised(&prepared.schema, batches).map_err(|e| HubError::Failed(e.to_string()))?;
+        let batches = remainder::run(&lowered.remainder, released, &public).await.map_err(failed)?;
+        let batches = wire::normalised(&prepared.schema, batches).map_err(failed)?;
         Ok(Answer { schema: Arc::clone(&prepared.schema), batches, summary })
     }
 
@@ -234,26 +233,25 @@ impl Hub {
         Ok(Some((cells, summary)))
     }
 
-    /// What the nodes release for a question, merged.
+    /// What the nodes release for a question, merged; `apart`: each node's cells as well.
     async fn asked(
         &self,
         query: &PrivateQuery,
         asker: &Asker,
         query_id: &str,
-    ) -> Result<(RecordBatch, Summary), HubError> {
+        apart: bool,
+    ) -> Result<(Released, Summary), HubError> {
         let federation =
             Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
         let (replies, mut outcomes) = federation.ask(query, asker, query_id).await;
         if replies.is_empty() {
             return Err(nobody_answered(&outcomes));
         }
-        let merged = self.merged(query, &replies)?;
+        let merged = merge(query, &self.models, &replies).map_err(failed)?;
         outcomes.precision = precision::of_merged(query, &self.models, &merged).map_err(HubError::Failed)?;
-        Ok((merged, outcomes))
-    }
-
-    fn merged(&self, query: &PrivateQuery, replies: &[(NodeId, Reply)]) -> Result<RecordBatch, HubError> {
-        merge(query, &self.models, replies).map_err(|e| HubError::Failed(e.to_string()))
+        let by_node =
+            apart.then(|| merge::apart(query, &self.models, &replies)).transpose().map_err(failed)?;
+        Ok((Released { merged, by_node }, outcomes))
     }
 
     /// What a statement would push down, cost and protect, from public facts alone; touches no data.
@@ -278,8 +276,12 @@ impl Hub {
     /// The cubes that a statement reads, and for each of its questions the one that answers it.
     fn uses(&self, lowered: &Lowered, shelf: &Shelf) -> Result<Uses, Refusal> {
         let read = shelf.read_by(&lowered.remainder)?.into_iter().map(|cube| cube.usage()).collect();
-        let answering = |query| shelf.answering(query, &self.models, self.nodes.as_ref());
-        let answering = lowered.queries.iter().map(answering);
+        let apart = remainder::apart(&lowered.remainder, lowered.queries.len());
+        let apart = apart.map_err(|e| Refusal::new(Code::Malformed, e.to_string()))?;
+        let answering = lowered.queries.iter().zip(apart).map(|(query, apart)| match apart {
+            true => None,
+            false => shelf.answering(query, &self.models, self.nodes.as_ref()),
+        });
         Ok(Uses { read, answering: answering.map(|found| found.map(|by| by.shown.usage())).collect() })
     }
 
@@ -350,6 +352,10 @@ fn nobody_answered(summary: &Summary) -> HubError {
     let failed = summary.nodes.iter().any(|n| matches!(n.outcome, Outcome::Failed { .. }));
     let code = if failed { Code::NodeFailed } else { Code::NoNodes };
     Refusal::new(code, summary.to_string()).into()
+}
+
+fn failed(cause: impl std::fmt::Display) -> HubError {
+    HubError::Failed(cause.to_string())
 }
 
 /// Names a question in logs and audit records.

@@ -3,6 +3,7 @@
 //! Beside every value stand bounds computed from public parameters alone: noise and rounding of the nodes that released
 //! the cell, and the effective threshold of each that did not.
 
+mod apart;
 mod percentile;
 mod spread;
 mod sum;
@@ -21,6 +22,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::row::{RowConverter, SortField};
 
 use crate::channel::{NodeId, Reply};
+pub use apart::apart;
 use spread::Spread;
 use sum::{Bounded, Kind, Sum};
 

@@ -179,7 +179,7 @@ impl Node {
 
     /// Published data: exact and free.
     async fn publish(&self, question: &NodeQuery, epoch: &Epoch) -> Result<Released, AskError> {
-        let execution = Execution { epoch, models: &self.models, runtime: &self.runtime, per_patient: &[] };
+        let execution = Execution::new(epoch, &self.models, &self.runtime);
         let batch = execution.exact(&question.query).await.map_err(|e| failed(question, &e))?;
         let facts =
             Facts { epoch: epoch.number(), rho: 0.0, delta: 0.0, rho_left: None, policy: self.policy };
@@ -211,7 +211,7 @@ impl Node {
             self.record(question, epoch, "repeated", (charged.rho, charged.delta), batch.num_rows())?;
             return Ok(Released::again(batch, facts));
         }
-        let execution = Execution { epoch, models: &self.models, runtime: &self.runtime, per_patient: &[] };
+        let execution = Execution::new(epoch, &self.models, &self.runtime);
         let sums =
             execution.contributions(&question.query, accounting).await.map_err(|e| failed(question, &e))?;
         let schema = reply::schema(&question.query, &self.models).map_err(AskError::Failed)?;

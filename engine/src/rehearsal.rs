@@ -86,7 +86,7 @@ impl Rehearsal {
         validate(&query, models).map_err(|e| failed(&e))?;
         let accounting = Accounting::new(&query, models, policy).map_err(|e| failed(&e))?;
         let runtime = Arc::new(RuntimeEnv::default());
-        let execution = Execution { epoch, models, runtime: &runtime, per_patient: &[] };
+        let execution = Execution::new(epoch, models, &runtime);
         let sums = execution.contributions(&query, &accounting).await.map_err(|e| failed(&e))?;
         let schema = reply::schema(&query, models).map_err(|e| failed(&e))?;
         Ok(Self { query, accounting, policy: *policy, sums, schema })

@@ -35,6 +35,10 @@ pub const DEFAULT_SCHEMA: &str = "eucaim";
 /// The one catalogue name that may stand before a schema: `caim.dicom.series`.
 pub const CATALOGUE: &str = "caim";
 
+/// The column that every table of patients has besides those of its model: which node a row is at. Questions are grouped
+/// by it, nothing else; the hub adds it to what each node released.
+pub const NODE: &str = "node_id";
+
 /// The schema of published cubes. What nodes publish there changes the meaning of no other name.
 pub const CUBES: &str = "cube";
 

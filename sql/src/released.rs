@@ -1,9 +1,12 @@
 //! The columns of what the nodes released for one question, merged: the tables that the hub's remainder reads.
 
+use std::sync::Arc;
+
 use caim_ontology::{ColumnType, Models};
 use datafusion_common::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use crate::bounds;
+use crate::catalogue::NODE;
 use crate::private_query::{Aggregate, Bins, ColumnRef, Dim, Number, PrivateQuery, Recode, Value};
 use crate::refusal::Refusal;
 use crate::validate;
@@ -45,6 +48,19 @@ fn value_type(example: Option<&Value>) -> DataType {
         Some(Value::Date(_)) => DataType::Date32,
         Some(Value::Text(_)) | None => DataType::Utf8,
     }
+}
+
+/// The table that the remainder scans for question `number`: what the nodes released, merged or each node apart.
+#[must_use]
+pub fn table(number: usize, by_node: bool) -> String {
+    if by_node { format!("released_{number}_by_node") } else { format!("released_{number}") }
+}
+
+/// The columns of what each node released: the node, then those of [`schema`].
+#[must_use]
+pub fn by_node(merged: &Schema) -> Schema {
+    let node = Arc::new(Field::new(NODE, DataType::Utf8, false));
+    Schema::new([node].into_iter().chain(merged.fields().iter().cloned()).collect::<Vec<_>>())
 }
 
 /// `d0`, `d1`, ... for the dims, then for measure `i` its value `m{i}` (Int64 for counts and sums of integers, else

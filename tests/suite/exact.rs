@@ -3,13 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use caim_engine::hub::Hub;
 use caim_engine::merge::merge;
-use caim_engine::{Node, NodeId, Policy, Reply};
+use caim_engine::{Asker, LocalChannel, Node, NodeChannel, NodeId, Policy, Reply};
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
+use caim_sql::lower::Settings;
 use caim_sql::private_query::{Aggregate, Measure};
+use caim_tests::Here;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::util::pretty::pretty_format_batches;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -114,6 +119,44 @@ async fn published_data_is_answered_exactly_by_one_node_and_by_three() {
         compare(&sql, &query, &merged(&one, &query, &models).await, &rows);
         compare(&sql, &query, &merged(&three, &query, &models).await, &rows);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_three_nodes_released_stays_apart_and_adds_up() {
+    let models = Arc::new(Models::bundled().unwrap());
+    let (table, dirs) = (series::table(SEED, 300), [(); 3].map(|()| tempfile::tempdir().unwrap()));
+    let channels = dirs.iter().zip(0..).map(|(dir, part)| {
+        let warehouse = series::ingested(dir.path(), &third(&table, part));
+        let name = NodeId::new(&format!("n{part}")).unwrap();
+        let node = Arc::new(Node::open(name, warehouse, Arc::clone(&models), published()).unwrap());
+        Arc::new(LocalChannel::new(node, Arc::clone(&models)).unwrap()) as Arc<dyn NodeChannel>
+    });
+    let nodes = Arc::new(Here(channels.collect()));
+    let hub = Hub::new(Arc::clone(&models), nodes, Duration::from_secs(60));
+    let asker = Asker { user: "u".into(), project: "p".into(), purpose: String::new() };
+    let ask = async |sql: &str| {
+        let prepared =
+            hub.prepare(sql, &Settings::default()).unwrap_or_else(|refusal| panic!("{sql}: {refusal}"));
+        let answer = hub.answer(&prepared, &asker).await.unwrap();
+        pretty_format_batches(&answer.batches).unwrap().to_string()
+    };
+    let apart = "SELECT Modality, node_id, count(*) AS n, count(DISTINCT BodyPartExamined) AS parts FROM dicom.series \
+                 GROUP BY Modality, node_id";
+    let names = ask(&format!("SELECT DISTINCT node_id FROM ({apart}) ORDER BY 1")).await;
+    assert!(["n0", "n1", "n2"].iter().all(|name| names.contains(name)), "{names}");
+    let summed =
+        ask(&format!("SELECT Modality, sum(n) AS n FROM ({apart}) GROUP BY Modality ORDER BY 1")).await;
+    let total = ask("SELECT Modality, count(*) AS n FROM dicom.series GROUP BY Modality ORDER BY 1").await;
+    assert_eq!(summed, total);
+    let rolled = "SELECT node_id, count(*) AS n FROM dicom.series GROUP BY ROLLUP(node_id)";
+    let all = ask(&format!("SELECT n FROM ({rolled}) WHERE node_id IS NULL")).await;
+    assert_eq!(all, ask("SELECT count(*) AS n FROM dicom.series").await);
+    let nobody = "SELECT node_id, count(*) FROM dicom.series WHERE Modality = 'XC' GROUP BY node_id";
+    assert_eq!(
+        ask(&format!("SELECT count(*) AS n FROM ({nobody})")).await,
+        ask("SELECT 3 AS n").await,
+        "exact zeros"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,8 +141,8 @@ impl<'a> Execution<'a> {
         Ok(plan.aggregate(dims, measures)?.build()?)
     }
 
-    /// One row a joined row of the cohort: the patient, the row keys, dims, for each stream whether the row counts, and
-    /// the values that vectors need. Sorted by patient.
+    /// One row a joined row of the cohort: the patient, the row keys (where it matters which rows of a patient come
+    /// first), dims, for each stream whether the row counts, and the values that vectors need. Sorted by patient.
     pub(super) fn contribution_plan(
         &self,
         query: &PrivateQuery,
@@ -151,11 +151,12 @@ impl<'a> Execution<'a> {
         let scope = self.scope(&query.from, 0)?;
         let cohort = self.cohort(query, &scope)?;
         let mut columns = vec![Expr::Column(scope.patient()?).alias("p")];
-        let rows = (0..scope.tables.len()).filter(|i| scope.is_patient(*i));
-        columns.extend(
-            rows.enumerate().map(|(n, i)| Expr::Column(scope.physical(i, ROW)).alias(format!("r{n}"))),
-        );
-        let keys = columns.len();
+        let in_one_cell_once =
+            query.dims.is_empty() && accounting.vectors.iter().all(|vector| vector.of == Vector::Patients);
+        if !in_one_cell_once {
+            let keys = scope.row_keys(&query.from).into_iter().map(Expr::Column).enumerate();
+            columns.extend(keys.map(|(n, key)| key.alias(format!("r{n}"))));
+        }
         columns.extend(self.dims(query, &scope)?);
         for (i, stream) in accounting.streams.iter().enumerate() {
             let mut counts = self.condition(&stream.filter, &scope)?;
@@ -176,8 +177,9 @@ impl<'a> Execution<'a> {
                 Vector::Patients | Vector::Rows => {}
             }
         }
-        // Rows of values per patient may have equal keys: what they show tells them apart, or nothing does.
-        let ordered = if query.per_patient.is_empty() { keys } else { columns.len() };
+        // Row keys tell the rows of a patient apart. Rows of values per patient may have equal ones: what they show tells
+        // them apart, or nothing does.
+        let ordered = if query.per_patient.is_empty() { 1 } else { columns.len() };
         let order = columns.iter().take(ordered).map(|column| column.name_for_alias());
         let order = order.map(|name| Ok(ident(name?).sort(true, false)));
         let order = order.collect::<Result<Vec<_>, DataFusionError>>()?;
@@ -249,7 +251,11 @@ impl<'a> Execution<'a> {
         let name = TableName { schema: name.schema.clone(), table: name.table.clone() };
         let table = scope.table(position)?;
         let source = provider_as_source(self.provider(&name, table)?);
-        let scan = LogicalPlanBuilder::scan(scope.alias(position), source, None)?;
+        let mut scan = LogicalPlanBuilder::scan(scope.alias(position), source, None)?;
+        if let Some(range) = self.patients.as_ref().filter(|_| table.kind == TableKind::Patient) {
+            let patient = || Expr::Column(scope.physical(position, PATIENT));
+            scan = scan.filter(patient().gt_eq(lit(range.start)).and(patient().lt(lit(range.end))))?;
+        }
         if table.kind == TableKind::Patient || !self.came_in_several_batches(&name) {
             return Ok(scan.build()?);
         }

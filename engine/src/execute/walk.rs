@@ -5,21 +5,22 @@
 //! reaches at most `L` cells and adds at most `c` rows, the first row of each cell first. Nothing here is shown: sums
 //! leave through the gate only.
 
-use std::collections::HashMap;
+mod columns;
+mod patient;
+
+use std::ops::Range;
 
 use caim_sql::PrivateQuery;
-use caim_sql::bounds::EvenBins;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
-use datafusion::arrow::datatypes::{Float64Type, Schema, UInt32Type, UInt64Type};
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::HashMap;
 
 use super::ExecuteError;
-use crate::accounting::{Accounting, FixedPoint, Squares, Vector};
-
-/// Joined rows of one patient that are looked at; more come only from joins that multiply, and are passed over in the
-/// order of the row keys.
-const MAX_ROWS_OF_A_PATIENT: usize = 1 << 20;
+use crate::accounting::{Accounting, Vector};
+use columns::{Encoding, Layout};
+use patient::{Kept, Patient, Rows};
 
 /// The label of a cell: its dims in Arrow's row format. Equal for equal values, in every epoch.
 pub(crate) type Label = Box<[u8]>;
@@ -50,83 +51,138 @@ impl Sums {
 }
 
 /// Takes rows in, patient by patient.
-pub(crate) struct Walk<'a> {
-    accounting: &'a Accounting,
+pub(crate) struct Walk {
     layout: Layout,
-    converter: Option<RowConverter>,
-    cells: HashMap<Label, u32>,
-    labels: Vec<Label>,
+    cells: Cells,
+    /// What is added up in each stream.
+    streams: Vec<Stream>,
+    /// Most cells that a patient reaches, and most rows that it adds, in one stream.
+    most_cells: usize,
+    most_rows: usize,
     vectors: Vec<Vec<i64>>,
+    /// Integers of a cell in each vector.
+    slots: Vec<usize>,
     patient: Option<u32>,
+    /// The rows of that patient that came in earlier batches.
     rows: Rows,
+    kept: Kept,
 }
 
-/// Where the contribution plan's columns stand.
-struct Layout {
-    row_keys: std::ops::Range<usize>,
-    dims: std::ops::Range<usize>,
-    flags: std::ops::Range<usize>,
-    /// Vector and how its column becomes integers.
-    values: Vec<(usize, Encoding)>,
-}
-
-#[derive(Clone, Copy)]
-enum Encoding {
-    Number(FixedPoint),
-    Square(Squares),
-    Bin(EvenBins),
-    Identity,
-}
-
-/// The rows of the current patient.
+/// The vectors of one stream.
 #[derive(Default)]
-struct Rows {
-    keys: Vec<u64>,
-    cells: Vec<u32>,
-    /// One bit a stream.
-    counts: Vec<u32>,
-    /// One integer a value column, row by row.
-    values: Vec<i64>,
+struct Stream {
+    /// Position of each vector, what it is, and which of the value columns it adds up.
+    vectors: Vec<(usize, Vector, usize)>,
 }
 
-impl<'a> Walk<'a> {
+impl Stream {
+    /// Whether it makes no difference how many rows a patient has in a cell.
+    fn counts_patients_only(&self) -> bool {
+        self.vectors.iter().all(|(_, of, _)| *of == Vector::Patients)
+    }
+}
+
+/// The cells that were met, by their labels.
+struct Cells {
+    /// None without dims: then there is one cell.
+    converter: Option<RowConverter>,
+    places: HashMap<Label, u32>,
+    labels: Vec<Label>,
+}
+
+impl Cells {
+    fn new(schema: &Schema, dims: Range<usize>) -> Result<Self, ExecuteError> {
+        let fields = schema.fields().get(dims).unwrap_or_default();
+        let sorts: Vec<_> = fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
+        let converter = if sorts.is_empty() { None } else { Some(RowConverter::new(sorts)?) };
+        let mut cells = Self { converter, places: HashMap::new(), labels: Vec::new() };
+        if cells.converter.is_none() {
+            cells.place(&[]);
+        }
+        Ok(cells)
+    }
+
+    /// The cell of every row.
+    fn of(&mut self, dims: &[ArrayRef], rows: usize) -> Result<Vec<u32>, ExecuteError> {
+        let Some(converter) = &self.converter else { return Ok(vec![0; rows]) };
+        let labels = converter.convert_columns(dims)?;
+        let mut cells = Vec::with_capacity(rows);
+        let mut last: Option<(&[u8], u32)> = None;
+        for label in &labels {
+            let label = label.data();
+            let cell = match last {
+                Some((same, cell)) if same == label => cell,
+                Some(_) | None => self.place(label),
+            };
+            last = Some((label, cell));
+            cells.push(cell);
+        }
+        Ok(cells)
+    }
+
+    fn place(&mut self, label: &[u8]) -> u32 {
+        if let Some(place) = self.places.get(label) {
+            return *place;
+        }
+        let place = self.labels.len() as u32;
+        self.places.insert(label.into(), place);
+        self.labels.push(label.into());
+        place
+    }
+}
+
+impl Walk {
     pub(crate) fn new(
         query: &PrivateQuery,
-        accounting: &'a Accounting,
+        accounting: &Accounting,
         schema: &Schema,
     ) -> Result<Self, ExecuteError> {
         let layout = Layout::new(query, accounting, schema)?;
-        let fields = schema.fields().get(layout.dims.clone()).unwrap_or_default();
-        let sorts: Vec<_> = fields.iter().map(|f| SortField::new(f.data_type().clone())).collect();
-        let converter = if sorts.is_empty() { None } else { Some(RowConverter::new(sorts)?) };
-        let mut walk = Self {
-            accounting,
+        let mut streams: Vec<Stream> = accounting.streams.iter().map(|_| Stream::default()).collect();
+        let mut values = 0;
+        for (vector, noised) in accounting.vectors.iter().enumerate() {
+            if let Some(stream) = streams.get_mut(noised.stream) {
+                stream.vectors.push((vector, noised.of, values));
+            }
+            values += usize::from(Encoding::of(noised.of).is_some());
+        }
+        let most_rows = accounting.rows_per_patient as usize;
+        Ok(Self {
+            cells: Cells::new(schema, layout.dims.clone())?,
             layout,
-            converter,
-            cells: HashMap::new(),
-            labels: Vec::new(),
+            streams,
+            most_cells: most_rows.min(accounting.cells_per_patient as usize),
+            most_rows,
             vectors: vec![Vec::new(); accounting.vectors.len()],
+            slots: accounting.vectors.iter().map(|noised| noised.of.slots()).collect(),
             patient: None,
             rows: Rows::default(),
-        };
-        if walk.converter.is_none() {
-            walk.cell(&[]);
-        }
-        Ok(walk)
+            kept: Kept::default(),
+        })
     }
 
     /// Takes the next rows. Rows of one patient may be spread over batches, but not over other patients.
     pub(crate) fn take(&mut self, batch: &RecordBatch) -> Result<(), ExecuteError> {
         let columns = self.layout.read(batch)?;
-        let cells = self.batch_cells(batch)?;
-        for row in 0..batch.num_rows() {
-            let patient = columns.patients.value(row);
-            if self.patient != Some(patient) {
+        let dims = batch.columns().get(self.layout.dims.clone()).unwrap_or_default();
+        let cells = self.cells.of(dims, batch.num_rows())?;
+        self.make_room();
+        let patients = columns.patients.values();
+        let rows = columns.rows(cells);
+        let mut start = 0;
+        while let Some(patient) = patients.get(start) {
+            let run = patients.iter().skip(start).take_while(|other| *other == patient).count();
+            let range = start..start + run;
+            if self.patient != Some(*patient) {
                 self.end_patient();
-                self.patient = Some(patient);
+                self.patient = Some(*patient);
             }
-            if self.rows.keys.len() < MAX_ROWS_OF_A_PATIENT {
-                columns.push(row, cells.get(row).copied().unwrap_or(0), &mut self.rows);
+            start = range.end;
+            // The last of a batch may go on in the next one.
+            if start == patients.len() || !self.rows.cells.is_empty() {
+                self.rows.extend(&Patient { rows: &rows, range });
+            } else {
+                self.add(&Patient { rows: &rows, range });
             }
         }
         Ok(())
@@ -134,241 +190,48 @@ impl<'a> Walk<'a> {
 
     /// The sums, once all rows are taken.
     pub(crate) fn finish(mut self) -> Sums {
+        self.make_room();
         self.end_patient();
-        Sums { labels: self.labels, vectors: self.vectors, converter: self.converter }
+        Sums { labels: self.cells.labels, vectors: self.vectors, converter: self.cells.converter }
     }
 
-    fn batch_cells(&mut self, batch: &RecordBatch) -> Result<Vec<u32>, ExecuteError> {
-        let Some(converter) = &self.converter else { return Ok(Vec::new()) };
-        let dims = batch.columns().get(self.layout.dims.clone()).unwrap_or_default();
-        let rows = converter.convert_columns(dims)?;
-        Ok(rows.iter().map(|row| self.cell(row.as_ref())).collect())
+    /// Takes in what another walk found of other patients.
+    pub(crate) fn take_sums(&mut self, others: &Sums) {
+        let places: Vec<usize> = others.labels.iter().map(|label| self.cells.place(label) as usize).collect();
+        self.make_room();
+        for ((sums, slots), theirs) in self.vectors.iter_mut().zip(&self.slots).zip(&others.vectors) {
+            for (place, found) in places.iter().zip(theirs.chunks(*slots)) {
+                for (sum, adds) in sums.iter_mut().skip(place * slots).zip(found) {
+                    *sum = sum.saturating_add(*adds);
+                }
+            }
+        }
     }
 
-    fn cell(&mut self, label: &[u8]) -> u32 {
-        if let Some(cell) = self.cells.get(label) {
-            return *cell;
+    /// A place for every cell in every vector.
+    fn make_room(&mut self) {
+        for (sums, slots) in self.vectors.iter_mut().zip(&self.slots) {
+            sums.resize(self.cells.labels.len() * slots, 0);
         }
-        let cell = self.labels.len() as u32;
-        self.cells.insert(label.into(), cell);
-        self.labels.push(label.into());
-        for (sums, noised) in self.vectors.iter_mut().zip(&self.accounting.vectors) {
-            sums.resize(sums.len() + noised.of.slots(), 0);
-        }
-        cell
     }
 
     fn end_patient(&mut self) {
-        let order = self.rows.order();
-        for stream in 0..self.accounting.streams.len() {
-            let kept = self.keep(stream, &order);
-            for (vector, noised) in self.accounting.vectors.iter().enumerate() {
-                if noised.stream == stream {
-                    self.add(vector, noised.of, &kept);
+        let mut rows = std::mem::take(&mut self.rows);
+        self.add(&Patient { rows: &rows, range: 0..rows.cells.len() });
+        rows.clear();
+        self.rows = rows;
+    }
+
+    fn add(&mut self, patient: &Patient<'_>) {
+        for (place, stream) in self.streams.iter().enumerate() {
+            self.kept.choose(patient, place, stream.counts_patients_only(), self.most_cells, self.most_rows);
+            for (vector, of, value) in &stream.vectors {
+                if let Some(sums) = self.vectors.get_mut(*vector) {
+                    self.kept.add(patient, *of, *value, sums);
                 }
             }
         }
-        self.rows.clear();
     }
-
-    /// The rows of the patient that count in a stream: at most `L` cells, at most `c` rows, the first of each cell first.
-    fn keep(&self, stream: usize, order: &[u32]) -> Vec<u32> {
-        let limit = self.accounting.rows_per_patient as usize;
-        let most_cells = limit.min(self.accounting.cells_per_patient as usize);
-        let counting = order.iter().copied().filter(|row| self.rows.counts_in(*row, stream));
-        let (mut cells, mut kept, mut later) = (Vec::new(), Vec::new(), Vec::new());
-        for row in counting {
-            let cell = self.rows.cell(row);
-            if cells.contains(&cell) {
-                if later.len() < limit {
-                    later.push(row);
-                }
-            } else if cells.len() < most_cells {
-                cells.push(cell);
-                kept.push(row);
-            }
-        }
-        let room = limit.saturating_sub(kept.len());
-        kept.extend(later.into_iter().take(room));
-        kept
-    }
-
-    fn add(&mut self, vector: usize, of: Vector, kept: &[u32]) {
-        let value = self.layout.values.iter().position(|(v, _)| *v == vector);
-        let Some(sums) = self.vectors.get_mut(vector) else { return };
-        let mut seen: Vec<(u32, i64)> = Vec::new();
-        for row in kept {
-            let cell = self.rows.cell(*row);
-            let worth = value.map_or(0, |v| self.rows.value(*row, v, self.layout.values.len()));
-            let adds = match of {
-                Vector::Rows | Vector::Bins(_) => 1,
-                Vector::Sum(_) | Vector::Squares(_) => worth,
-                Vector::Patients => i64::from(!seen.contains(&(cell, 0))),
-                Vector::Distinct => i64::from(!seen.contains(&(cell, worth))),
-            };
-            let slot = match of {
-                Vector::Patients => {
-                    seen.push((cell, 0));
-                    0
-                }
-                Vector::Distinct => {
-                    seen.push((cell, worth));
-                    0
-                }
-                Vector::Rows | Vector::Sum(_) | Vector::Squares(_) => 0,
-                // The worth of a row is its bin.
-                Vector::Bins(_) => worth as usize,
-            };
-            if let Some(sum) = sums.get_mut(cell as usize * of.slots() + slot) {
-                *sum = sum.saturating_add(adds);
-            }
-        }
-    }
-}
-
-impl Rows {
-    /// Positions in the order of the row keys.
-    fn order(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
-        if !self.keys.is_sorted() {
-            order.sort_unstable_by_key(|row| (self.keys.get(*row as usize).copied(), *row));
-        }
-        order
-    }
-
-    fn counts_in(&self, row: u32, stream: usize) -> bool {
-        self.counts.get(row as usize).is_some_and(|bits| bits >> stream & 1 == 1)
-    }
-
-    fn cell(&self, row: u32) -> u32 {
-        self.cells.get(row as usize).copied().unwrap_or(0)
-    }
-
-    fn value(&self, row: u32, value: usize, width: usize) -> i64 {
-        self.values.get(row as usize * width + value).copied().unwrap_or(0)
-    }
-
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.cells.clear();
-        self.counts.clear();
-        self.values.clear();
-    }
-}
-
-/// The columns of a batch, typed.
-struct Columns<'b> {
-    patients: &'b datafusion::arrow::array::UInt32Array,
-    row_keys: Vec<&'b datafusion::arrow::array::UInt64Array>,
-    flags: Vec<&'b BooleanArray>,
-    values: Vec<(usize, Values<'b>)>,
-}
-
-enum Values<'b> {
-    Number(&'b datafusion::arrow::array::Float64Array, Encoding),
-    Identity(&'b StringArray),
-}
-
-impl Layout {
-    fn new(query: &PrivateQuery, accounting: &Accounting, schema: &Schema) -> Result<Self, ExecuteError> {
-        let row_keys = schema.fields().iter().skip(1).take_while(|f| f.name().starts_with('r')).count();
-        let dims = 1 + row_keys..1 + row_keys + query.dims.len();
-        let flags = dims.end..dims.end + accounting.streams.len();
-        if accounting.streams.len() > u32::BITS as usize {
-            return Err(ExecuteError::Model("too many different filters".into()));
-        }
-        let values = accounting.vectors.iter().enumerate().filter_map(|(i, v)| match v.of {
-            Vector::Sum(fixed) => Some((i, Encoding::Number(fixed))),
-            Vector::Squares(squares) => Some((i, Encoding::Square(squares))),
-            Vector::Bins(bins) => Some((i, Encoding::Bin(bins))),
-            Vector::Distinct => Some((i, Encoding::Identity)),
-            Vector::Patients | Vector::Rows => None,
-        });
-        Ok(Self { row_keys: 1..1 + row_keys, dims, flags, values: values.collect() })
-    }
-
-    fn read<'b>(&self, batch: &'b RecordBatch) -> Result<Columns<'b>, ExecuteError> {
-        let wrong = || ExecuteError::Model("the contribution plan has other columns".into());
-        let columns = batch.columns();
-        let range = |r: &std::ops::Range<usize>| columns.get(r.clone()).ok_or_else(wrong);
-        let patients = columns.first().and_then(|c| c.as_primitive_opt::<UInt32Type>()).ok_or_else(wrong)?;
-        let row_keys: Option<_> =
-            range(&self.row_keys)?.iter().map(|c| c.as_primitive_opt::<UInt64Type>()).collect();
-        let flags: Option<Vec<_>> = range(&self.flags)?.iter().map(|c| c.as_boolean_opt()).collect();
-        let flags = flags.ok_or_else(wrong)?;
-        let mut values = Vec::new();
-        for (column, (vector, encoding)) in columns.iter().skip(self.flags.end).zip(&self.values) {
-            let typed = match encoding {
-                Encoding::Number(_) | Encoding::Square(_) | Encoding::Bin(_) => {
-                    Values::Number(column.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?, *encoding)
-                }
-                Encoding::Identity => Values::Identity(column.as_string_opt::<i32>().ok_or_else(wrong)?),
-            };
-            values.push((*vector, typed));
-        }
-        Ok(Columns { patients, row_keys: row_keys.ok_or_else(wrong)?, flags, values })
-    }
-}
-
-impl Columns<'_> {
-    fn push(&self, row: usize, cell: u32, rows: &mut Rows) {
-        let mut counts = 0u32;
-        for (stream, flag) in self.flags.iter().enumerate() {
-            counts |= u32::from(flag.value(row)) << stream;
-        }
-        for (_, values) in &self.values {
-            rows.values.push(values.integer(row));
-        }
-        rows.keys.push(joined_key(&self.row_keys, row));
-        rows.cells.push(cell);
-        rows.counts.push(counts);
-    }
-}
-
-impl Values<'_> {
-    fn integer(&self, row: usize) -> i64 {
-        match self {
-            Values::Number(numbers, encoding) if numbers.is_valid(row) => {
-                encoding.integer(numbers.value(row))
-            }
-            Values::Identity(names) if names.is_valid(row) => fingerprint(names.value(row)),
-            Values::Number(..) | Values::Identity(_) => 0,
-        }
-    }
-}
-
-impl Encoding {
-    fn integer(self, value: f64) -> i64 {
-        match self {
-            Encoding::Number(fixed) => fixed.encode(value),
-            Encoding::Square(squares) => squares.encode(value),
-            Encoding::Bin(bins) => bins.bin(value) as i64,
-            Encoding::Identity => 0,
-        }
-    }
-}
-
-/// 64 bits of an identifier, to tell a patient's own few apart.
-fn fingerprint(name: &str) -> i64 {
-    let hash =
-        name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    mixed(hash) as i64
-}
-
-/// The key of a joined row: that of its one row, or all of them mixed.
-fn joined_key(keys: &[&datafusion::arrow::array::UInt64Array], row: usize) -> u64 {
-    match keys {
-        [only] => only.value(row),
-        several => several.iter().fold(0, |key, column| mixed(key ^ column.value(row))),
-    }
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection that spreads every bit.
-fn mixed(key: u64) -> u64 {
-    let key = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let key = (key ^ key >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let key = (key ^ key >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    key ^ key >> 31
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use caim_ontology::{Column, ColumnType, Models, Role, Table, TableKind};
 use caim_sql::Code;
-use caim_sql::catalogue::{CUBES, PublicTable};
+use caim_sql::catalogue::{CUBES, NODE, PublicTable};
 use caim_sql::released::arrow_type;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -244,12 +244,18 @@ fn usable(table: &Table) -> impl Iterator<Item = &Column> {
     table.columns.iter().filter(|c| c.role != Role::Hidden)
 }
 
+/// What the column of nodes is.
+const OF_NODE: &str = "The node that the row is at. Questions are grouped by it, nothing else.";
+
 fn table_schema(table: &Table) -> SchemaRef {
     let field = |c: &Column| {
         let comment = [("comment".to_owned(), c.comment.clone())];
         Field::new(&c.name, arrow_type(c.ty), true).with_metadata(comment.into())
     };
-    Arc::new(Schema::new(usable(table).map(field).collect::<Vec<_>>()))
+    let node = [("comment".to_owned(), OF_NODE.to_owned())];
+    let node = Field::new(NODE, DataType::Utf8, true).with_metadata(node.into());
+    let node = (table.kind == TableKind::Patient).then_some(node);
+    Arc::new(Schema::new(usable(table).map(field).chain(node).collect::<Vec<_>>()))
 }
 
 fn array(rows: &[Vec<Cell>], column: usize, ty: &DataType) -> ArrayRef {
@@ -380,7 +386,14 @@ fn columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
             text(&column.comment),
         ]
     };
-    let of_models = askable(contents.models).flat_map(|(s, t)| usable(t).map(move |c| row(s, t, c)));
+    let node = |schema: &str, table: &Table| {
+        let mut row = [schema, &table.name, NODE, "VARCHAR", "dimension", "node"].map(text).to_vec();
+        row.resize(10, Cell::Null);
+        row.push(text(OF_NODE));
+        (table.kind == TableKind::Patient).then_some(row)
+    };
+    let of_models =
+        askable(contents.models).flat_map(|(s, t)| usable(t).map(move |c| row(s, t, c)).chain(node(s, t)));
     of_models.chain(columns_of_cubes(contents)).collect()
 }
 

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use caim_sql::released;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::datasource::{MemTable, TableProvider, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -14,12 +15,35 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::public::Contents;
 
+/// What the nodes released for one question.
+pub(super) struct Released {
+    /// The cells of all nodes, merged.
+    pub(super) merged: RecordBatch,
+    /// The cells of each node, where the remainder reads them apart.
+    pub(super) by_node: Option<RecordBatch>,
+}
+
+/// The numbers of the questions whose cells the remainder reads node by node.
+pub(super) fn apart(remainder: &LogicalPlan, questions: usize) -> Result<Vec<bool>, DataFusionError> {
+    let names: Vec<String> = (0..questions).map(|number| released::table(number, true)).collect();
+    let mut apart = vec![false; questions];
+    remainder.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            for (found, name) in apart.iter_mut().zip(&names) {
+                *found |= scan.table_name.schema().is_none() && scan.table_name.table() == name;
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(apart)
+}
+
 /// Memory that the remainder of one statement may use.
 const MEMORY_BYTES: usize = 1 << 30;
 
 pub(super) async fn run(
     remainder: &LogicalPlan,
-    released: Vec<RecordBatch>,
+    released: Vec<Released>,
     public: &Contents<'_>,
 ) -> Result<Vec<RecordBatch>, DataFusionError> {
     let plan = remainder.clone().transform_down_with_subqueries(|node| match node {
@@ -40,14 +64,16 @@ pub(super) async fn run(
 
 fn provider(
     scan: &TableScan,
-    released: &[RecordBatch],
+    released: &[Released],
     public: &Contents<'_>,
 ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let name = scan.table_name.table();
     let batch = match scan.table_name.schema() {
-        None => {
-            name.strip_prefix("released_").and_then(|i| i.parse::<usize>().ok()).and_then(|i| released.get(i))
-        }
+        None => released.iter().enumerate().find_map(|(number, of)| match &of.by_node {
+            _ if released::table(number, false) == name => Some(&of.merged),
+            Some(by_node) if released::table(number, true) == name => Some(by_node),
+            Some(_) | None => None,
+        }),
         Some(_) => None,
     };
     let batch = match (batch, scan.table_name.schema()) {

@@ -145,7 +145,7 @@ impl Node {
             }
         };
         let _slot = self.slots.acquire().await?;
-        let execution = Execution { epoch, models: &self.models, runtime: &self.runtime, per_patient: &[] };
+        let execution = Execution::new(epoch, &self.models, &self.runtime);
         let sums = execution.contributions(&cube.query, &accounting).await?;
         let schema = reply::schema(&cube.query, &self.models)?;
         let facts = self.cube_facts(epoch.number(), accounting.noise_sd);
@@ -220,7 +220,7 @@ impl Node {
     /// Published data: exact, of the newest epoch, and free.
     async fn compute_exact(&self, cube: &Cube, epoch: &Epoch) -> Result<(), Cause> {
         let _slot = self.slots.acquire().await?;
-        let execution = Execution { epoch, models: &self.models, runtime: &self.runtime, per_patient: &[] };
+        let execution = Execution::new(epoch, &self.models, &self.runtime);
         let batch = execution.exact(&cube.query).await?;
         few_enough(&batch)?;
         self.warehouse.state().write(|tx| {

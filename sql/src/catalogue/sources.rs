@@ -3,12 +3,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use caim_ontology::Table;
-use datafusion_common::arrow::datatypes::{Field, Schema, SchemaRef};
+use caim_ontology::{Table, TableKind};
+use datafusion_common::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_expr::TableSource;
 use datafusion_expr::logical_plan::TableScan;
 
-use super::PublicTable;
+use super::{NODE, PublicTable};
 use crate::private_query::TableRef;
 use crate::released::arrow_type;
 
@@ -61,8 +61,11 @@ impl PublicSource {
 
 /// A table of a data model with all its columns, hidden ones too, so that naming one is refused with its role.
 pub(crate) fn model_source(schema: &str, table: &Table) -> Arc<dyn TableSource> {
-    let fields: Vec<Field> =
+    let mut fields: Vec<Field> =
         table.columns.iter().map(|c| Field::new(&c.stored, arrow_type(c.ty), true)).collect();
+    if table.kind == TableKind::Patient {
+        fields.push(Field::new(NODE, DataType::Utf8, true));
+    }
     Arc::new(ModelSource { table: TableRef::new(schema, &table.name), schema: Arc::new(Schema::new(fields)) })
 }
 

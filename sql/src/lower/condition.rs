@@ -11,11 +11,11 @@ use super::compare::{self, Sign};
 use super::concepts;
 use super::constant::{constant, is_computable};
 use super::days;
-use super::refuse::not_a_condition;
+use super::refuse::{not_a_condition, only_grouped};
 use super::rows::{Outer, Rows};
 use super::scope::{Operand, Scope, operand};
 use super::vocabulary;
-use crate::catalogue::IS_A;
+use crate::catalogue::{IS_A, NODE};
 use crate::private_query::{Atom, BoolTree, ColumnRef, Days, JoinTree, TableRef, Value};
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Side, Tables};
@@ -157,6 +157,9 @@ impl Reader<'_> {
     }
 
     fn side_in(&self, tables: &[TableRef], column: &ColumnRef) -> Result<Side<'_>, Refusal> {
+        if column.column == NODE {
+            return Err(only_grouped());
+        }
         let bare = JoinTree { tables: tables.to_vec(), edges: Vec::new() };
         Tables::unchecked(&bare, self.models)?.side(column)
     }

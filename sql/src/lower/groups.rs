@@ -9,7 +9,9 @@ use super::concepts;
 use super::condition::Reader;
 use super::constant::constant;
 use super::refuse::not_a_group;
+use super::scope::{Operand, operand};
 use super::vocabulary;
+use crate::catalogue::NODE;
 use crate::private_query::{BoolTree, ColumnRef, DatePart, Dim, Measure};
 use crate::refusal::Refusal;
 
@@ -20,12 +22,16 @@ pub(super) struct Question {
     pub(super) measures: Vec<Measure>,
     /// Codes that are counted distinct, each a hidden question of its own, with its filter.
     pub(super) codes: Vec<(Dim, BoolTree)>,
+    /// Whether what each node released stays apart.
+    pub(super) by_node: bool,
 }
 
 /// How a column of the statement's aggregate is computed from what is released; numbers are positions in [`Question`].
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Output {
     Dim(usize),
+    /// The node that released the cell.
+    Node,
     /// The first day of a year, or of a quarter or month in it.
     FirstDay {
         year: usize,
@@ -65,6 +71,12 @@ impl Question {
     pub(super) fn group(&mut self, reader: &Reader<'_>, expr: &Expr) -> Result<Output, Refusal> {
         if let Some(value) = constant(expr) {
             return Ok(Output::Constant(value));
+        }
+        if let Some(Operand::Own(column)) = operand(expr)
+            && column.column == NODE
+        {
+            self.by_node = true;
+            return Ok(Output::Node);
         }
         if let Some(Target::Truncated { part, column }) = target(expr) {
             return Ok(self.truncated(part, column));

@@ -20,7 +20,7 @@ use super::patient_values;
 use super::rows::Rows;
 use super::scope::{Operand, Scope, operand};
 use super::split::reads_rows;
-use crate::catalogue::model_source;
+use crate::catalogue::{NODE, model_source};
 use crate::per_patient::with_tables;
 use crate::plan::refused;
 use crate::private_query::per_patient::SCHEMA;
@@ -173,7 +173,10 @@ impl Values<'_> {
         let by = besides(&keys);
         let order = patient_values::order(&rows.reader(&scope), |e| rows.substitute(&scope, e), order)?;
         let shown = scope.bound.iter().cloned().collect::<Result<Vec<Expr>, Refusal>>()?;
-        let own = shown.iter().flat_map(own_columns).filter(|column| !is_patient(&rows, &scope, column));
+        let own = shown
+            .iter()
+            .flat_map(own_columns)
+            .filter(|column| column.column != NODE && !is_patient(&rows, &scope, column));
         let key_of = |column: &ColumnRef| by.iter().position(|b| *b == Dim::Column(column.clone()));
         let mut picked: Vec<ColumnRef> = own.filter(|column| key_of(column).is_none()).collect();
         picked.sort();
@@ -244,6 +247,8 @@ type Named = (Expr, Option<TableReference>, FieldRef);
 enum Key {
     /// By the name that the column has in its table.
     Patient(String),
+    /// The node that the patient is at.
+    Node,
     /// An identifier of one patient.
     Record(Dim),
     /// A dimension or a part of a date.
@@ -255,7 +260,7 @@ impl Key {
     fn is_one_s(&self) -> bool {
         match self {
             Self::Patient(_) | Self::Record(_) => true,
-            Self::Part(_) => false,
+            Self::Node | Self::Part(_) => false,
         }
     }
 
@@ -263,6 +268,7 @@ impl Key {
     fn name(&self, by: &[Dim]) -> String {
         match self {
             Self::Patient(name) => name.clone(),
+            Self::Node => NODE.to_owned(),
             Self::Record(dim) | Self::Part(dim) => {
                 PerPatient::key_name(by.iter().position(|b| b == dim).unwrap_or_default())
             }
@@ -276,6 +282,9 @@ fn key(rows: &Rows<'_>, scope: &Scope, expr: &Expr) -> Option<Key> {
         return Some(Key::Part(Dim::DatePart { part, column }));
     }
     let Some(Operand::Own(column)) = operand(&bound) else { return None };
+    if column.column == NODE {
+        return Some(Key::Node);
+    }
     match &rows.reader(scope).side(&column).ok()?.column.role {
         Role::UnitId => Some(Key::Patient(column.column)),
         Role::Identifier { one_patient: true } => Some(Key::Record(Dim::Column(column))),
@@ -292,7 +301,7 @@ fn besides(keys: &[Key]) -> Vec<Dim> {
     for key in keys {
         match key {
             Key::Record(dim) | Key::Part(dim) if !besides.contains(dim) => besides.push(dim.clone()),
-            Key::Record(_) | Key::Part(_) | Key::Patient(_) => {}
+            Key::Record(_) | Key::Part(_) | Key::Patient(_) | Key::Node => {}
         }
     }
     besides

@@ -8,6 +8,7 @@ use datafusion_expr::Expr;
 use super::columns::key_operand;
 use super::condition::Reader;
 use super::scope::{Operand, operand};
+use crate::catalogue::NODE;
 use crate::private_query::ColumnRef;
 use crate::refusal::{Code, Refusal};
 use crate::validate::{Side, comparison, full_name};
@@ -53,6 +54,15 @@ fn is_subquery(expr: &Expr) -> bool {
 /// Whether a subquery stands anywhere in an expression.
 pub(super) fn has_subquery(expr: &Expr) -> bool {
     expr.exists(|node| Ok(is_subquery(node))).unwrap_or(true)
+}
+
+/// The column of nodes where nodes are no group.
+pub(super) fn only_grouped() -> Refusal {
+    Refusal::new(Code::ExpressionNotAllowed, format!("{NODE} is a group and nothing else")).with_rewrite(
+        format!(
+            "GROUP BY {NODE}, and choose nodes from the result: ... GROUP BY {NODE} HAVING {NODE} = '...'"
+        ),
+    )
 }
 
 /// An outer join that keeps rows without a partner.

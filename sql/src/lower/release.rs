@@ -15,7 +15,7 @@ use super::beside;
 use super::groups::Output;
 use super::probes::nothing_like;
 use crate::canonical::Positions;
-use crate::catalogue::{ReleasedSource, Said};
+use crate::catalogue::{NODE, ReleasedSource, Said};
 use crate::plan::refused;
 use crate::private_query::{Aggregate, DatePart, PrivateQuery};
 use crate::refusal::{Code, Refusal};
@@ -23,9 +23,11 @@ use crate::released;
 
 /// A question that will be asked, and where its parts went in canonical form.
 pub(super) struct Asked {
-    /// Its number: the remainder scans `released_{number}`. `None` when no row can meet its cohort, so that nobody need
+    /// Its number: the remainder scans [`released::table`] of it. `None` when no row can meet its cohort, so that nobody need
     /// be asked.
     pub(super) number: Option<usize>,
+    /// Whether what each node released stays apart.
+    pub(super) by_node: bool,
     pub(super) positions: Positions,
     pub(super) query: PrivateQuery,
 }
@@ -39,14 +41,20 @@ pub(super) struct Release<'a> {
     pub(super) codes: Vec<Asked>,
     /// How many dims the statement groups by.
     pub(super) dims: usize,
+    /// Whether it groups by node as well.
+    pub(super) by_node: bool,
 }
 
 impl Asked {
     fn table(&self) -> TableReference {
         TableReference::bare(match self.number {
-            Some(number) => format!("released_{number}"),
+            Some(number) => released::table(number, self.by_node),
             None => "nothing".to_owned(),
         })
+    }
+
+    fn node(&self) -> Column {
+        Column::new(Some(self.table()), NODE)
     }
 
     fn dim(&self, position: usize) -> Column {
@@ -60,7 +68,11 @@ impl Asked {
     }
 
     fn scan(&self, models: &Models) -> Result<LogicalPlanBuilder, Refusal> {
-        let schema = Arc::new(released::schema(&self.query, models)?);
+        let mut schema = released::schema(&self.query, models)?;
+        if self.by_node {
+            schema = released::by_node(&schema);
+        }
+        let schema = Arc::new(schema);
         if self.number.is_none() {
             let schema =
                 DFSchema::try_from_qualified_schema(self.table(), &schema).map_err(|e| refused(&e))?;
@@ -120,7 +132,11 @@ impl Release<'_> {
                 let root = |end| sqrt(of(position, end));
                 Some(beside::all(&root(""), &root("_lower"), &root("_upper")))
             }
-            Output::Dim(_) | Output::FirstDay { .. } | Output::Constant(_) | Output::Codes(_) => None,
+            Output::Dim(_)
+            | Output::Node
+            | Output::FirstDay { .. }
+            | Output::Constant(_)
+            | Output::Codes(_) => None,
         }
     }
 
@@ -143,8 +159,9 @@ impl Release<'_> {
 
     /// Released codes counted cell by cell: columns `g0`, `g1`, ... and `n` of table `codes_{i}`.
     fn counted(&self, i: usize, code: &Asked) -> Result<LogicalPlanBuilder, Refusal> {
-        let groups: Vec<Expr> =
-            (0..self.dims).map(|d| Expr::Column(code.dim(d)).alias(format!("g{d}"))).collect();
+        let dims = (0..self.dims).map(|d| Expr::Column(code.dim(d)).alias(format!("g{d}")));
+        let node = self.by_node.then(|| Expr::Column(code.node()).alias(NODE));
+        let groups: Vec<Expr> = node.into_iter().chain(dims).collect();
         let counted = count(Expr::Column(code.dim(self.dims))).alias("n");
         let plan = code.scan(self.models)?.aggregate(groups, vec![counted]);
         plan.and_then(|plan| plan.alias(codes_table(i))).map_err(|e| refused(&e))
@@ -157,12 +174,16 @@ impl Release<'_> {
         counted: LogicalPlanBuilder,
     ) -> Result<LogicalPlanBuilder, Refusal> {
         let counted = counted.build().map_err(|e| refused(&e))?;
-        if self.dims == 0 {
+        if self.dims == 0 && !self.by_node {
             return plan.cross_join(counted).map_err(|e| refused(&e));
         }
-        let left: Vec<Column> = (0..self.dims).map(|d| self.dim_column(d)).collect();
-        let right: Vec<Column> =
+        let mut left: Vec<Column> = (0..self.dims).map(|d| self.dim_column(d)).collect();
+        let mut right: Vec<Column> =
             (0..self.dims).map(|d| Column::new(Some(codes_table(i)), format!("g{d}"))).collect();
+        if self.by_node {
+            left.push(self.node_column());
+            right.push(Column::new(Some(codes_table(i)), NODE));
+        }
         plan.join_detailed(counted, JoinType::Left, (left, right), None, NullEquality::NullEqualsNull)
             .map_err(|e| refused(&e))
     }
@@ -175,6 +196,11 @@ impl Release<'_> {
         }
     }
 
+    /// Where the node stands in the joined plan.
+    fn node_column(&self) -> Column {
+        self.main.as_ref().map_or_else(|| Column::new(Some(codes_table(0)), NODE), Asked::node)
+    }
+
     fn value(&self, output: &Output) -> Result<Expr, Refusal> {
         let measure = |position: usize| match &self.main {
             Some(main) => Ok(Expr::Column(main.measure(position))),
@@ -183,6 +209,7 @@ impl Release<'_> {
         let dim = |position: usize| Expr::Column(self.dim_column(position));
         Ok(match output {
             Output::Dim(position) => dim(*position),
+            Output::Node => Expr::Column(self.node_column()),
             Output::FirstDay { year, within } => {
                 let month = match within {
                     None => lit(1i64),
@@ -212,7 +239,8 @@ pub(super) fn unasked(
     like: &LogicalPlan,
     beside: bool,
 ) -> Result<LogicalPlan, Refusal> {
-    let grouped = outputs.iter().any(|o| matches!(o, Output::Dim(_) | Output::FirstDay { .. }));
+    let grouped =
+        outputs.iter().any(|o| matches!(o, Output::Dim(_) | Output::Node | Output::FirstDay { .. }));
     if grouped && !beside {
         return Ok(nothing_like(like));
     }
@@ -229,6 +257,7 @@ pub(super) fn unasked(
         | Output::Root(_)
         | Output::Constant(_)
         | Output::Dim(_)
+        | Output::Node
         | Output::FirstDay { .. } => false,
     };
     let mut columns = Vec::with_capacity(outputs.len());

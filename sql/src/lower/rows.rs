@@ -13,7 +13,7 @@ use super::condition::{Reader, Sense, operands};
 use super::joins;
 use super::refuse::outer_join;
 use super::scope::{Operand, Scope, operand, own_column};
-use crate::catalogue::model_table;
+use crate::catalogue::{NODE, model_table};
 use crate::plan::refused;
 use crate::private_query::{Atom, BoolTree, ColumnRef, Exists, JoinTree, TableRef};
 use crate::refusal::{Code, Refusal};
@@ -205,6 +205,8 @@ impl<'a> Rows<'a> {
     fn add_substituted(&mut self, condition: &Expr, scope: &Scope) -> Result<(), Refusal> {
         if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition {
             match (key_operand(left), key_operand(right)) {
+                // All rows of a node's answer are that node's.
+                (Some(a), Some(b)) if is_node(&a) && is_node(&b) => return Ok(()),
                 (Some(a), Some(b)) if self.are_dates(scope, &a, &b)? => {}
                 (Some(Operand::Own(a)), Some(Operand::Own(b))) if a.table != b.table => {
                     self.equalities.push((a, b));
@@ -390,5 +392,12 @@ fn is_one_distinct_column(plan: &LogicalPlan) -> bool {
             matches!(aggregate.group_expr.as_slice(), [Expr::Column(_)]) && aggregate.aggr_expr.is_empty()
         }
         _ => false,
+    }
+}
+
+/// Whether an operand is the node that a row is at.
+fn is_node(operand: &Operand) -> bool {
+    match operand {
+        Operand::Own(column) | Operand::Outer(column) => column.column == NODE,
     }
 }

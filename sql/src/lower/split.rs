@@ -167,7 +167,7 @@ impl Split<'_> {
         for group in &aggregate.group_expr {
             outputs.push(question.group(&reader, &rows.substitute(&scope, group)?)?);
         }
-        if question.dims.is_empty() && !aggregate.group_expr.is_empty() {
+        if question.dims.is_empty() && !question.by_node && !aggregate.group_expr.is_empty() {
             return Err(Refusal::new(Code::Unsupported, "a group by constants alone")
                 .with_rewrite("leave GROUP BY out, or group by a dimension"));
         }
@@ -187,7 +187,10 @@ impl Split<'_> {
         let group =
             |bound: &Result<Expr, Refusal>| question.group(&reader, bound.as_ref().map_err(Clone::clone)?);
         let outputs = scope.bound.iter().map(group).collect::<Result<Vec<_>, _>>()?;
-        if question.dims.is_empty() {
+        if question.dims.is_empty() && question.by_node {
+            // A node has no cells without groups: it has patients or not.
+            question.measure(Measure { of: Measured::Patients, filter: BoolTree::always() });
+        } else if question.dims.is_empty() {
             return Err(Refusal::new(Code::Unsupported, "DISTINCT of constants over rows of patients"));
         }
         let cohort = rows.finish()?;
@@ -203,7 +206,7 @@ impl Split<'_> {
         outputs: &[Output],
         beside: bool,
     ) -> Result<LogicalPlan, Refusal> {
-        let Question { dims, measures, codes } = question;
+        let Question { dims, measures, codes, by_node } = question;
         let count = dims.len();
         let filtered = codes.iter().any(|(_, filter)| !filter.is_always());
         let needs_main = !measures.is_empty() || codes.is_empty() || (filtered && count > 0);
@@ -223,11 +226,12 @@ impl Split<'_> {
         }
         let number = |mut asked: Asked| {
             asked.number = (!is_never(&asked.query.cohort)).then(|| self.number(&asked.query));
+            asked.by_node = by_node;
             asked
         };
         let mut numbered: Vec<Asked> = main.into_iter().chain(hidden).map(number).collect();
         let codes = numbered.split_off(usize::from(needs_main));
-        let release = Release { models: self.models, main: numbered.pop(), codes, dims: count };
+        let release = Release { models: self.models, main: numbered.pop(), codes, dims: count, by_node };
         release.plan(outputs, plan, beside)
     }
 
@@ -250,7 +254,7 @@ impl Split<'_> {
         validate_parts(&query, self.models)?;
         let (query, positions) = arranged(query);
         validate(&query, self.models)?;
-        Ok(Asked { number: None, positions, query })
+        Ok(Asked { number: None, by_node: false, positions, query })
     }
 
     /// The number of a question; equal questions are asked once.

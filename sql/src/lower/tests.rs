@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod concepts;
+mod nodes;
 mod numbers;
 mod per_patient;
 mod random;
