@@ -25,6 +25,8 @@ pub(crate) enum Unreadable {
     NoDelimiter,
     #[error("nesting_limit: sequences are nested more than {} deep", super::nested::DEPTH)]
     NestingLimit,
+    #[error("notes_limit: its segments, regions or findings take more than 2 MiB")]
+    NotesLimit,
     #[error("inflate_limit: its header inflates to more than 64 MiB")]
     InflateLimit,
     #[error("bad_deflate: its deflated header cannot be inflated")]
@@ -48,7 +50,7 @@ impl Unreadable {
             | Self::LengthExceedsFile { .. }
             | Self::NoDelimiter
             | Self::BadDeflate => Code::DamagedObject,
-            Self::NestingLimit | Self::InflateLimit => Code::ObjectLimit,
+            Self::NestingLimit | Self::NotesLimit | Self::InflateLimit => Code::ObjectLimit,
             Self::TransferSyntax => Code::TransferSyntax,
             Self::NoInstanceUid => Code::NoInstanceUid,
             Self::Io(_) => Code::Unreadable,
