@@ -83,7 +83,11 @@ fn no_attribute_with_names_places_or_free_text_is_on_the_list() {
     }
     for (_, _, column) in models.columns() {
         let places = column.also_at.iter();
-        assert!(places.clone().flat_map(|place| &place.path).all(|tag| tag.group % 2 == 0), "{}", column.name);
+        assert!(
+            places.clone().flat_map(|place| &place.path).all(|tag| tag.group % 2 == 0),
+            "{}",
+            column.name
+        );
         let texts = ["PN", "LT", "ST", "UT", "UC", "UN", "SQ"];
         assert!(places.clone().all(|place| !texts.contains(&place.vr.as_str())), "{}", column.name);
     }
