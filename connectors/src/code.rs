@@ -170,7 +170,7 @@ codes! {
         "copy the object again from its archive; `dcmdump` or `pydicom` show where it breaks";
     /// An object whose header is beyond any reason.
     ObjectLimit = "CAIM-I223", "object_limit",
-        "sequences are nested at most 64 deep, and a deflated header inflates to at most 64 MiB",
+        "sequences are nested at most 64 deep, a deflated header inflates to at most 64 MiB, and an object gives at most 4,096 annotations",
         "find out who wrote the object; no image needs as much";
     /// An object in an encoding that is not in the standard.
     TransferSyntax = "CAIM-I224", "transfer_syntax",

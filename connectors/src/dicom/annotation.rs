@@ -13,11 +13,15 @@ use arrow::compute::take;
 
 use super::charset::Charset;
 use super::removed::Passed;
+use super::unreadable::Unreadable;
 use crate::Result;
 use crate::landing::Landing;
 use crate::values::stored_type;
 pub(super) use notes::{Code, Note};
 pub(super) use tree::{Growing, Tree};
+
+/// Rows that one object may give.
+const MOST_ROWS: usize = 4096;
 
 pub(super) const TABLE: &str = "annotation";
 /// The column of the series that is annotated.
@@ -83,18 +87,24 @@ impl Noted {
     }
 
     /// One row a note and series that the object refers to; of an object that refers to none one row a note.
-    pub(super) fn rows(&self, object: usize) -> Vec<Row> {
+    ///
+    /// # Errors
+    /// When there are more than an object may give.
+    pub(super) fn rows(&self, object: usize) -> Result<Vec<Row>, Unreadable> {
         let kind = self.kind;
         let mut series: Vec<Option<Arc<str>>> = self.tree.series().into_iter().map(Some).collect();
         if series.is_empty() {
             series.push(None);
         }
-        let notes = notes::of(kind, &self.tree).into_iter().map(Arc::new);
+        let notes = notes::of(kind, &self.tree);
+        if notes.len().saturating_mul(series.len()) > MOST_ROWS {
+            return Err(Unreadable::NotesLimit);
+        }
         let row = |note: Arc<Note>| {
             let of_series = series.iter().cloned();
             of_series.map(move |series| Row { object, kind, note: Arc::clone(&note), series })
         };
-        notes.flat_map(row).take(tree::MOST_ROWS).collect()
+        Ok(notes.into_iter().map(Arc::new).flat_map(row).collect())
     }
 }
 

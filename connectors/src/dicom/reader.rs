@@ -132,14 +132,20 @@ impl<'c> Reader<'c> {
         let length = file.length().map_err(Unreadable::from)?;
         let Page { cells, passed, removed, notes } = page;
         let noted = scan(file, length, block, &mut Sheet { wanted: &self.wanted, cells, passed })?;
-        if let Reading::Missing | Reading::Unreadable =
-            columns::text(self.last(cells, SOP_INSTANCE), Repertoire::Uid)
-        {
-            cells.drop_row();
-            return Err(Unreadable::NoInstanceUid.into());
+        let notes_of = noted.map(|noted| noted.rows(cells.rows() - 1)).transpose();
+        let uid = columns::text(self.last(cells, SOP_INSTANCE), Repertoire::Uid);
+        let read = match (uid, notes_of) {
+            (Reading::Missing | Reading::Unreadable, _) => Err(Unreadable::NoInstanceUid),
+            (Reading::Value(_), read) => read,
+        };
+        match read {
+            Ok(rows) => notes.extend(rows.into_iter().flatten()),
+            Err(reason) => {
+                cells.drop_row();
+                return Err(reason.into());
+            }
         }
         removed.add(passed);
-        notes.extend(noted.into_iter().flat_map(|noted| noted.rows(cells.rows() - 1)));
         Ok(())
     }
 

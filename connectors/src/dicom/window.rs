@@ -188,13 +188,7 @@ impl<R: Read> Supply<R> {
         }
         let read = match self {
             Self::Plain(source) => retry(source, room)?,
-            Self::Deflated(decoder) => retry(decoder, room).map_err(|e| match e {
-                Unreadable::Io(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) => {
-                    Unreadable::BadDeflate
-                }
-                Unreadable::Io(std::io::ErrorKind::UnexpectedEof) => Unreadable::Truncated,
-                other => other,
-            })?,
+            Self::Deflated(decoder) => retry(decoder, room)?,
             Self::Inflated => 0,
         };
         if read == 0 && matches!(self, Self::Deflated(_)) {

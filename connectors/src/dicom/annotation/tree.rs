@@ -1,5 +1,6 @@
 //! The sequences of an object that say what it notes, with the few attributes that count, in bounded memory.
 
+use std::collections::HashSet;
 use std::io::{Read, Seek};
 use std::sync::Arc;
 
@@ -16,8 +17,6 @@ use crate::dicom::unreadable::Unreadable;
 use crate::dicom::window::Window;
 use crate::values::Reading;
 
-/// Rows that one object may give.
-pub(super) const MOST_ROWS: usize = 4096;
 /// Bytes that the notes of one object may take in memory.
 const MOST_BYTES: usize = 2 << 20;
 /// What an item takes besides its values.
@@ -141,11 +140,10 @@ impl Tree {
         let evidence = top.items(EVIDENCE).flat_map(|study| study.items(REFERENCED_SERIES));
         let frames = top.items(FRAMES_OF_REFERENCE).flat_map(|frame| frame.items(RT_STUDIES));
         let regions = frames.flat_map(|study| study.items(RT_SERIES));
-        let mut found: Vec<Arc<str>> = Vec::new();
+        let (mut found, mut known): (Vec<Arc<str>>, HashSet<&str>) = Default::default();
         for item in top.items(REFERENCED_SERIES).chain(evidence).chain(regions) {
             if let Some(uid) = item.text(SERIES_UID)
-                && !found.iter().any(|known| &**known == uid)
-                && found.len() < MOST_ROWS
+                && known.insert(uid)
             {
                 found.push(uid.into());
             }

@@ -253,9 +253,15 @@ fn an_object_that_is_there_already_brings_its_annotations_once() {
 }
 
 #[test]
-fn an_object_that_notes_without_end_is_refused() {
+fn objects_that_note_without_end_are_refused() {
     let segments = (0..20_000).map(|number| segment(number, "x", Object::code("1", "SCT", "Mass")));
-    let (_, report) = ingested([annotation("2.1", SEG, "SEG").with_items(tags::SEGMENT_SEQUENCE, segments)]);
-    assert_eq!(report.rejects[0].code, Code::ObjectLimit);
-    assert!(report.rejects[0].reason.starts_with("notes_limit"));
+    let without_end = annotation("2.1", SEG, "SEG").with_items(tags::SEGMENT_SEQUENCE, segments);
+    let of_many_series = segmentation("2.2")
+        .with_items(tags::REFERENCED_SERIES_SEQUENCE, (0..3000).map(|number| series(&format!("1.{number}"))));
+    let (node, report) = ingested([without_end, of_many_series]);
+    assert_eq!((node.count("dicom.instance"), report.rejects.len()), (1, 2));
+    for reject in &report.rejects {
+        assert_eq!(reject.code, Code::ObjectLimit);
+        assert!(reject.reason.starts_with("notes_limit"));
+    }
 }

@@ -255,6 +255,17 @@ fn objects_are_found_in_folders_archives_and_alone_without_being_asked_for() {
 }
 
 #[test]
+fn an_object_in_a_zip_that_cannot_be_inflated_is_named_and_harms_no_other() {
+    let mut bytes = zip_of(&packed(), zip::CompressionMethod::Deflated);
+    let name = bytes.windows(5).position(|window| window == b"x/IM1").unwrap();
+    bytes[name + 5..name + 25].fill(0xFF);
+    let node = node();
+    let report = node.ingest(&node.write("a.zip", bytes));
+    assert_eq!(rejects(&report), [("x/IM1", Code::DamagedObject, "bad_deflate")]);
+    assert_eq!(table(&report, "dicom.instance").kept, 2);
+}
+
+#[test]
 fn a_column_of_collections_is_no_option_for_objects() {
     let mut node = node();
     node.options.collection = Collection::Column("collection_id".into());

@@ -288,7 +288,7 @@ fn d19_text_is_read_in_the_character_set_that_the_object_names() {
 fn a_sequence_is_read_alike_whether_lengths_or_delimiters_bound_it() {
     const THICKNESS: Tag = Tag::new(0x0018, 0x0050);
     for object in made_objects().iter().filter(|object| scan(object).noted.is_some()) {
-        let rows = scan(object).noted.unwrap().rows(0);
+        let rows = scan(object).noted.unwrap().rows(0).unwrap();
         assert_eq!((rows.len(), rows[0].series.as_deref()), (1, Some("1.2.3.4")));
     }
     let annotated = made_objects().iter().filter(|object| scan(object).noted.is_some()).count();
