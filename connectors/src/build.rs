@@ -24,6 +24,7 @@ mod table;
 use caim_ontology::{Models, Table};
 use caim_warehouse::{Commit, Epoch, NewBatch, TableName, Warehouse};
 
+use crate::audit;
 use crate::report::BuildReport;
 use crate::{Code, Error, Progress, Result, Secret};
 use session::Session;
@@ -61,6 +62,7 @@ pub fn build(
     })?;
     commit.secret(&secret.id())?;
     let mut report = Builder { models, secret, progress }.derive(&mut commit)?;
+    audit::note(warehouse, commit.batch().0, &[])?;
     report.epoch = commit.publish()?.number();
     made::note(warehouse, report.epoch, &rules)?;
     Ok(report)

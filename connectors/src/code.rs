@@ -131,6 +131,14 @@ codes! {
     GzipLimit = "CAIM-I131", "gzip_limit",
         "a gzip file inflates at most 200 times, or to 64 MiB",
         "unpack it and ingest the plain file, if you trust it";
+    /// A tar archive that cannot be read.
+    DamagedTar = "CAIM-I132", "damaged_tar",
+        "a tar archive must be whole, and holds at most 1,000,000 files",
+        "copy or pack it again; `tar -t` shows the fault";
+    /// A bucket that cannot be read.
+    Bucket = "CAIM-I133", "bucket",
+        "a bucket must be there and readable, and holds at most 1,000,000 objects below the prefix",
+        "check AWS_ENDPOINT_URL, AWS_REGION and the credentials in the environment, or name a longer prefix";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -162,7 +170,7 @@ codes! {
         "copy the object again from its archive; `dcmdump` or `pydicom` show where it breaks";
     /// An object whose header is beyond any reason.
     ObjectLimit = "CAIM-I223", "object_limit",
-        "sequences are nested at most 64 deep, and a deflated header inflates to at most 64 MiB",
+        "sequences are nested at most 64 deep, a deflated header inflates to at most 64 MiB, and an object gives at most 4,096 annotations",
         "find out who wrote the object; no image needs as much";
     /// An object in an encoding that is not in the standard.
     TransferSyntax = "CAIM-I224", "transfer_syntax",
@@ -241,6 +249,10 @@ codes! {
     SeveralValues = "CAIM-I323", "several_values",
         "of several different numbers or dates of one attribute, the first is stored",
         "nothing to do, if the first is the one that matters";
+    /// Values of one object that differ between its frames.
+    FramesDiffer = "CAIM-I324", "frames_differ",
+        "a value of a multi-frame object is stored if all its frames agree on it",
+        "nothing to do; ask for the columns in which the frames agree";
     /// Resources that no view takes.
     NoView = "CAIM-I330", "no_view",
         "resources of a type without a table are left out",

@@ -3,7 +3,9 @@
 //! ```text
 //! files -> window     their bytes through a block of fixed size
 //!       -> prolog     preamble, meta group, transfer syntax
-//!       -> scan       the wanted attributes: the tagged columns of `dicom.instance`
+//!       -> scan       the wanted attributes: the tagged columns of `dicom.instance`, also below sequences
+//!       -> annotation segments, regions and coded findings: the rows of `dicom.annotation`
+//!       -> removed    what is not stored, counted by keyword
 //!       -> columns    values as the warehouse stores them
 //!       -> reader     chunks of files on all threads: rows, patients, keys
 //!       -> here       instances that are there already left out, in the order of file names
@@ -12,6 +14,7 @@
 //! Nothing of an object is stored or told that is not a tagged column. File names may name patients: they are in
 //! the operator's report and nowhere else.
 
+mod annotation;
 mod cells;
 mod charset;
 mod columns;
@@ -19,12 +22,13 @@ mod element;
 mod nested;
 mod prolog;
 mod reader;
+mod removed;
 mod scan;
 mod unreadable;
 mod wanted;
 mod window;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::filter_record_batch;
 use caim_warehouse::{BatchId, Epoch};
 use rayon::prelude::*;
@@ -67,23 +71,28 @@ pub(crate) fn ingest(
             .with_fix("name the collection with --collection"));
     };
     let table = context.models.table(SCHEMA, INSTANCE).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
-    let landing = Landing::new(SCHEMA, table, context.secret);
+    let landing = Landing::new(SCHEMA, table, context.secret).under(context.pseudonyms);
+    let notes =
+        context.models.table(SCHEMA, annotation::TABLE).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
+    let notes = Landing::new(SCHEMA, notes, context.secret).under(context.pseudonyms);
     let seen = Seen::of(base, &landing.name, INSTANCE_UID, replaced, context.secret)?;
     tally.table(&landing.name.to_string());
     let writer = target.writer(&landing.name, Arc::clone(&landing.schema))?;
     let reader = Reader::new(context, &landing, collection);
     let what = format!("{} from {} files", landing.name, members.len());
     context.progress.started(&what, Some(members.len() as u64));
-    let mut connector = Dicom { landing: &landing, seen, target, writer, tally };
-    connector.read(context, &reader, members)?;
+    let notes = Notes { landing: &notes, writer: None };
+    let mut connector = Dicom { context, landing: &landing, seen, target, writer, notes, tally };
+    connector.read(&reader, members)?;
     context.progress.finished();
+    connector.notes.writer.map_or(Ok(()), Writer::finish)?;
     connector.writer.finish()
 }
 
 /// Whether a file begins like a DICOM object.
 pub(crate) fn is_object(member: &Member) -> Result<bool> {
-    let file = member.open()?;
-    let length = file.metadata().map_err(|e| Error::io(&member.name, &e))?.len();
+    let file = member.header(None)?;
+    let length = file.length().map_err(|e| Error::io(&member.name, &e))?;
     let mut head = Vec::new();
     file.take(132).read_to_end(&mut head).map_err(|e| Error::io(&member.name, &e))?;
     Ok(prolog::is_beginning(&head, length))
@@ -96,16 +105,25 @@ struct Batch<'m> {
 }
 
 struct Dicom<'t> {
+    context: &'t Context<'t>,
     landing: &'t Landing<'t>,
     seen: Seen,
     target: &'t mut Target,
     writer: Writer,
+    notes: Notes<'t>,
     tally: &'t mut Tally,
+}
+
+/// What objects note, on its way into a table of its own; begun with the first note.
+struct Notes<'t> {
+    landing: &'t Landing<'t>,
+    writer: Option<Writer>,
 }
 
 impl Dicom<'_> {
     /// Reads all members, or as many as give the first rows; one batch is read while another is written.
-    fn read(&mut self, context: &Context<'_>, reader: &Reader<'_>, members: &[Member]) -> Result<()> {
+    fn read(&mut self, reader: &Reader<'_>, members: &[Member]) -> Result<()> {
+        let context = self.context;
         let (mut rest, mut limit) = (members, context.limit);
         let mut read: Option<Batch<'_>> = None;
         loop {
@@ -130,10 +148,14 @@ impl Dicom<'_> {
                 members.get(*position).into_iter().for_each(|member| self.leave_out(member, fault));
             }
             self.tally.read(chunk.rows() as u64);
-            let rows = self.first_sights(chunk, members)?;
+            let keep = self.first_sights(chunk, members);
+            let ordinals = self.ordinals(chunk, &keep)?;
+            let rows = self.rows(chunk, &keep, &ordinals)?;
             self.tally.kept(rows.num_rows() as u64);
             self.warn(chunk);
             self.writer.write(&rows)?;
+            self.land_notes(chunk, &keep, &ordinals)?;
+            self.tally.removed(chunk.removed.counts());
         }
         Ok(())
     }
@@ -157,8 +179,8 @@ impl Dicom<'_> {
         self.tally.reject(&member.name, tally::Fault { line: 0, code, reason: reason.to_owned() });
     }
 
-    /// The stored rows of a chunk, without instances that are there already.
-    fn first_sights(&mut self, chunk: &Chunk, members: &[Member]) -> Result<RecordBatch> {
+    /// Which rows of a chunk are of instances that are not there already.
+    fn first_sights(&mut self, chunk: &Chunk, members: &[Member]) -> Vec<bool> {
         let mut keep = Vec::with_capacity(chunk.rows());
         for ((uid, key), file) in chunk.uids.iter().zip(chunk.keys.values()).zip(&chunk.files) {
             let sight = self.seen.look(uid.unwrap_or_default(), *key);
@@ -176,14 +198,47 @@ impl Dicom<'_> {
                 }
             }
         }
-        let ordinals = self.ordinals(chunk, &keep)?;
+        keep
+    }
+
+    /// The stored rows of a chunk.
+    fn rows(&self, chunk: &Chunk, keep: &[bool], ordinals: &UInt32Array) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = chunk.columns.iter().map(Arc::clone).collect();
-        columns.extend([Arc::new(ordinals) as ArrayRef, Arc::new(chunk.keys.clone())]);
+        columns.extend([Arc::new(ordinals.clone()) as ArrayRef, Arc::new(chunk.keys.clone())]);
         let rows = self.landing.batch(columns)?;
         if keep.iter().all(|kept| *kept) {
             return Ok(rows);
         }
-        filter_record_batch(&rows, &BooleanArray::from(keep)).map_err(|e| self.landing.fault(&e))
+        filter_record_batch(&rows, &BooleanArray::from(keep.to_vec())).map_err(|e| self.landing.fault(&e))
+    }
+
+    /// Writes what the objects that stay note.
+    fn land_notes(&mut self, chunk: &Chunk, keep: &[bool], ordinals: &UInt32Array) -> Result<()> {
+        let stays = |note: &&annotation::Row| keep.get(note.object) == Some(&true);
+        let notes: Vec<&annotation::Row> = chunk.notes.iter().filter(stays).collect();
+        if notes.is_empty() {
+            return Ok(());
+        }
+        let landing = self.notes.landing;
+        let keeps = |label: &str| self.context.pseudonyms.keeps_label(label);
+        let columns = annotation::columns(landing, self.landing, &chunk.columns, &notes, keeps)?;
+        let patients: Vec<_> =
+            notes.iter().map(|note| chunk.patients.get(note.object).copied().flatten()).collect();
+        let keys = landing.keys(&patients, &columns);
+        let ordinals: UInt32Array = notes
+            .iter()
+            .map(|note| ordinals.is_valid(note.object).then(|| ordinals.value(note.object)))
+            .collect();
+        let rows = landing.batch([columns, vec![Arc::new(ordinals), Arc::new(keys)]].concat())?;
+        if self.notes.writer.is_none() {
+            self.notes.writer = Some(self.target.writer(&landing.name, Arc::clone(&landing.schema))?);
+        }
+        self.tally.table(&landing.name.to_string());
+        self.tally.read(notes.len() as u64);
+        self.tally.kept(notes.len() as u64);
+        self.tally.removed(notes.iter().filter_map(|note| note.dropped_label(keeps)).map(|name| (name, 1)));
+        self.tally.table(&self.landing.name.to_string());
+        self.notes.writer.as_mut().map_or(Ok(()), |writer| writer.write(&rows))
     }
 
     /// The patients of the rows that stay.
@@ -200,6 +255,7 @@ impl Dicom<'_> {
                 (Code::UnreadableValue, doubts.unreadable),
                 (Code::SeveralValues, doubts.several),
                 (Code::Encoding, doubts.guessed),
+                (Code::FramesDiffer, doubts.differing),
             ] {
                 self.tally.warn(code, Some(&column.name), count, &[]);
             }

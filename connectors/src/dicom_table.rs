@@ -40,7 +40,7 @@ pub(crate) fn ingest(
     tally: &mut Tally,
 ) -> Result<()> {
     let table = context.models.table(SCHEMA, SERIES).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
-    let landing = Landing::new(LANDING, table, context.secret);
+    let landing = Landing::new(LANDING, table, context.secret).under(context.pseudonyms);
     let seen = Seen::of(base, &landing.name, SERIES_UID, replaced, context.secret)?;
     tally.table(&format!("{SCHEMA}.{SERIES}"));
     let mut connector =
@@ -126,8 +126,10 @@ impl DicomTable<'_> {
         file: &str,
         tally: &mut Tally,
     ) -> Result<RecordBatch> {
-        let uids = required(chunk, self.landing.table, SERIES_UID)?.as_string::<i32>();
-        let Some(keys) = row_keys(rows) else { return Ok(rows.clone()) };
+        let (Some(uids), Some(keys)) = (rows.column_by_name(SERIES_UID), row_keys(rows)) else {
+            return Ok(rows.clone());
+        };
+        let uids = uids.as_string::<i32>();
         let mut keep = Vec::with_capacity(rows.num_rows());
         for (row, (uid, key)) in uids.iter().zip(keys.values()).enumerate() {
             let line = chunk.lines.line(row);

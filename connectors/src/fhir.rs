@@ -55,7 +55,7 @@ pub(crate) fn ingest(
         return Err(Error::new(Code::Option, "--collection-column", reason)
             .with_fix("name the collection with --collection"));
     };
-    let views = Views::bundled(context.models, context.secret)?;
+    let views = Views::bundled(context.models, context.secret)?.under(context.pseudonyms);
     let mut store = Store::new(&views, collection, context.limit, target, tally)?;
     let patients = register(context, collection, members, target, tally)?;
     let name = NameKey::new(context.secret);

@@ -5,6 +5,7 @@
 
 mod linkage;
 mod pseudonym;
+mod uids;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use pseudonym::{FhirRule, Pseudonym, Pseudonyms};
+pub(crate) use uids::UidKey;
 
 /// The `[identity]` section: which identifiers name the same person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,21 @@ pub struct Identity {
     pub fhir_type: String,
     /// A CSV file whose lines `issuer,id,issuer,id` say that two identifiers are one person's.
     pub linkage: Option<PathBuf>,
+    /// What is stored of unique identifiers of studies, series and instances.
+    pub uids: Uids,
+    /// Names of regions and segments that are stored as they are, in any case of letters. All others are left out.
+    pub labels: Vec<String>,
+}
+
+/// What is stored of the unique identifiers (DICOM UIDs) of a hospital's things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Uids {
+    /// The identifiers themselves.
+    #[default]
+    Kept,
+    /// Others in their place, made with the node's secret: the same for the same one.
+    Keyed,
 }
 
 /// Which column of PERSON names the person.
@@ -54,6 +71,8 @@ impl Default for Identity {
             fhir_system: None,
             fhir_type: "MR".to_owned(),
             linkage: None,
+            uids: Uids::default(),
+            labels: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use caim_ontology::Models;
 use caim_warehouse::{Batch, Commit, Epoch, NewBatch, Warehouse};
 
+use crate::audit;
 use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::identity::{Identity, Pseudonyms};
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
-const READING: u32 = 1;
+const READING: u32 = 2;
 
 /// What connectors need besides the source.
 pub(crate) struct Context<'c> {
@@ -97,6 +98,7 @@ impl Ingest<'_> {
             Target::Commit(mut commit) => {
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
+                audit::note(warehouse, number, &tally.all_removed())?;
                 let before = commit.base().number();
                 let epoch = commit.publish()?;
                 build::made(warehouse, &epoch, self.context.models)?;
@@ -248,7 +250,7 @@ impl Report {
 }
 
 fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, tally: Tally) -> Report {
-    let warnings = tally.warnings();
+    let (warnings, removed) = (tally.warnings(), tally.all_removed());
     Report {
         source: source.path.to_string_lossy().into_owned(),
         format: batch.format.clone(),
@@ -261,6 +263,7 @@ fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch,
         skipped: tally.skipped,
         left_out: tally.left_out,
         warnings,
+        removed,
         derived: BuildReport::default(),
     }
 }

@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 use caim_ontology::{Role, Table, TableKind};
 use caim_warehouse::{TableName, layout};
 
-use crate::identity::Pseudonym;
+use crate::identity::{Pseudonym, Pseudonyms, UidKey};
 use crate::row_key::RowKey;
 use crate::values::stored_type;
 use crate::{Code, Error, Result, Secret};
@@ -29,6 +29,7 @@ pub(crate) struct Landing<'m> {
     pub(crate) name: TableName,
     pub(crate) schema: SchemaRef,
     key: RowKey,
+    uids: Option<UidKey>,
 }
 
 impl<'m> Landing<'m> {
@@ -36,7 +37,27 @@ impl<'m> Landing<'m> {
     pub(crate) fn new(schema: &str, table: &'m Table, secret: &Secret) -> Self {
         let name = TableName::new(schema, &table.name);
         let key = RowKey::new(secret, &name.to_string());
-        Self { table, schema: stored_schema(table), name, key }
+        Self { table, schema: stored_schema(table), name, key, uids: None }
+    }
+
+    /// The same for rows of a source, whose unique identifiers are stored as the node's rules say.
+    pub(crate) fn under(self, rules: &Pseudonyms) -> Self {
+        Self { uids: rules.uids(), ..self }
+    }
+
+    /// The stored columns as the node's rules say that they are stored.
+    pub(crate) fn ruled(&self, columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
+        let Some(uids) = &self.uids else { return columns };
+        self.table
+            .stored_columns()
+            .zip(&columns)
+            .map(|(column, values)| uids.column(column, values))
+            .collect()
+    }
+
+    /// Unique identifiers of things of the hospital as the node's rules say that they are stored.
+    pub(crate) fn ruled_uids(&self, values: ArrayRef) -> ArrayRef {
+        self.uids.as_ref().map_or(Arc::clone(&values), |uids| uids.texts(&values))
     }
 
     /// Stored rows from one array for every column of the model; `None` for columns that the source lacks. Tables
@@ -50,12 +71,13 @@ impl<'m> Landing<'m> {
         columns: &[Option<ArrayRef>],
     ) -> Result<RecordBatch> {
         let stored = self.table.columns.iter().zip(columns).filter(|(column, _)| column.role != Role::UnitId);
-        let mut arrays: Vec<ArrayRef> = stored
+        let arrays = stored
             .map(|(column, array)| match array {
                 Some(array) => Arc::clone(array),
                 None => new_null_array(&stored_type(column.ty), patients.len()),
             })
             .collect();
+        let mut arrays = self.ruled(arrays);
         if self.table.kind == TableKind::Patient {
             let pseudonyms: Vec<Option<Pseudonym>> =
                 patients.iter().map(|p| p.map(|p| p.pseudonym)).collect();

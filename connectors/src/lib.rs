@@ -61,6 +61,7 @@ mod dicom_table;
 mod fhir;
 mod omop;
 
+mod audit;
 mod build;
 mod landing;
 mod row_key;
@@ -69,10 +70,11 @@ mod stored;
 mod tally;
 mod target;
 
+pub use audit::removed;
 pub use build::{GapOptions, Gaps, UnmappedValue, build, gaps, is_derived};
 pub use code::Code;
 pub use error::{Error, Result};
-pub use identity::{Identity, OmopColumn};
+pub use identity::{Identity, OmopColumn, Uids};
 pub use ingest::ingest;
 pub use options::{Collection, Format, IngestOptions};
 pub use progress::{Progress, Quiet};

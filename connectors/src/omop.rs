@@ -70,7 +70,7 @@ impl Omop<'_> {
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<()> {
-        let landing = Landing::new(SCHEMA, table, self.context.secret);
+        let landing = Landing::new(SCHEMA, table, self.context.secret).under(self.context.pseudonyms);
         tally.table(&landing.name.to_string());
         let mut writer = target.writer(&landing.name, Arc::clone(&landing.schema))?;
         let mut limit = self.context.limit;

@@ -33,6 +33,9 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// What is doubtful about rows that came in.
     pub warnings: Vec<Warning>,
+    /// Attributes of DICOM objects that are not stored, the most frequent first.
+    #[serde(default)]
+    pub removed: Vec<Removed>,
     /// The tables that were derived from these rows and all others.
     pub derived: BuildReport,
 }
@@ -112,6 +115,15 @@ pub struct LeftOut {
     pub table: String,
     /// The column as its header spells it.
     pub column: String,
+}
+
+/// An attribute of DICOM objects that was left out at the door.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Keyword of the attribute (PS3.6); `private`, `unknown` (in no dictionary) and `preamble` stand for themselves.
+    pub attribute: String,
+    /// How many times it had a value. A sequence counts once with all that is in it.
+    pub count: u64,
 }
 
 /// Something doubtful about rows that came in.

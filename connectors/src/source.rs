@@ -1,24 +1,31 @@
-//! A source on disk: a file, a folder or a zip, taken apart into the files in it that a connector may read.
+//! A source: a file, a folder, a zip or tar archive, or a bucket, taken apart into the files in it that a connector may
+//! read.
 //!
 //! Only regular files are opened: a pipe would hang and a device has no end. What is not read is named with the
-//! reason. A zip is never unpacked to named files: each member goes to an unnamed temporary file while it is read.
+//! reason. An archive is never unpacked to named files. Headers are read where they lie; a member that is read as a
+//! whole goes to an unnamed temporary file meanwhile.
 
 mod archive;
+mod bucket;
 mod folder;
+mod header;
+mod tape;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::report::Skipped;
 use crate::{Code, Error, Result};
-use archive::Archive;
+use archive::Zipped;
+pub(crate) use header::Header;
+use header::Part;
 
 /// What an ingest reads.
 #[derive(Debug)]
@@ -67,24 +74,32 @@ pub(crate) enum Evidence {
 #[derive(Debug, Clone)]
 enum Place {
     File(PathBuf),
-    Zipped { archive: Arc<Archive>, index: usize },
+    Zipped(Zipped),
+    Part(Part),
+    Remote(bucket::Object),
 }
 
-/// A file on disk as it was when the source was opened.
+/// A file as it was when the source was opened.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     name: String,
-    path: PathBuf,
+    /// Where it is on disk; an object in a bucket is not.
+    path: Option<PathBuf>,
     bytes: u64,
     modified: Option<SystemTime>,
+    /// What the store of an object gave its content as a name.
+    tag: String,
 }
 
 impl Source {
     /// Takes a source apart; reads no rows.
     ///
     /// # Errors
-    /// When the path leads nowhere, is neither file nor folder, or is a damaged zip.
+    /// When the path leads nowhere, is neither file nor folder, or is a damaged archive.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        if let Some((bucket, prefix)) = bucket::parse(path) {
+            return bucket::open(bucket, prefix);
+        }
         let found = fs::metadata(path).map_err(|e| Error::io(path, &e))?;
         let path = path.canonicalize().map_err(|e| Error::io(path, &e))?;
         if found.is_dir() {
@@ -93,16 +108,15 @@ impl Source {
         let mut file = open_regular(&path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stamps = vec![Stamp::of(name.clone(), path.clone())?];
-        match Content::of(&mut file, &name).map_err(|e| Error::io(&path, &e))? {
-            Content::Zip => {
-                let (members, skipped) = archive::open(&path)?;
-                Ok(Self { path, members, skipped, stamps })
-            }
+        let (members, skipped) = match Content::of(&mut file, &name).map_err(|e| Error::io(&path, &e))? {
+            Content::Zip => archive::open(&path)?,
+            Content::Tar => tape::open(&path, file)?,
+            Content::PackedTar => tape::open_packed(&path, file)?,
             Content::Table(kind) => {
-                let members = vec![Member { name, kind, place: Place::File(path.clone()) }];
-                Ok(Self { path, members, skipped: Vec::new(), stamps })
+                (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
-        }
+        };
+        Ok(Self { path, members, skipped, stamps })
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.
@@ -121,11 +135,12 @@ impl Source {
     /// SHA-256 over `recipe` and the evidence of all files with their names, in hex. `recipe` is all else that
     /// decides what the rows become, so that a changed setting reads the source again.
     pub(crate) fn digest(&self, recipe: &str, evidence: Evidence) -> Result<String> {
-        let content = |stamp: &Stamp| match evidence {
-            Evidence::Bytes => {
-                sha256_of(&stamp.path).map(|hash| hash.to_vec()).map_err(|e| Error::io(&stamp.path, &e))
+        let content = |stamp: &Stamp| match (evidence, &stamp.path) {
+            (Evidence::Bytes, Some(path)) => {
+                sha256_of(path).map(|hash| hash.to_vec()).map_err(|e| Error::io(path, &e))
             }
-            Evidence::Stamps => Ok(stamp.seen().to_vec()),
+            // A bucket is not read twice: its tags tell contents apart.
+            (Evidence::Stamps, _) | (_, None) => Ok(stamp.seen()),
         };
         // One core hashes no faster than all of them ingest.
         let contents = self.stamps.par_iter().map(content).collect::<Result<Vec<_>>>()?;
@@ -143,8 +158,10 @@ impl Source {
     /// That no file was written to since the source was opened: what was hashed is what was read.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         for stamp in &self.stamps {
-            if Stamp::of(stamp.name.clone(), stamp.path.clone())? != *stamp {
-                return Err(Error::new(Code::Changed, stamp.path.display(), "it changed while it was read"));
+            // Of an object every request asks for the content that was listed.
+            let Some(path) = &stamp.path else { continue };
+            if Stamp::of(stamp.name.clone(), path.clone())? != *stamp {
+                return Err(Error::new(Code::Changed, path.display(), "it changed while it was read"));
             }
         }
         Ok(())
@@ -164,12 +181,25 @@ impl Source {
 }
 
 impl Member {
-    /// Opens the member for reading at any position.
+    /// Opens the member to read it as a whole, at any position.
     pub(crate) fn open(&self) -> Result<File> {
         match &self.place {
             Place::File(path) => open_regular(path),
-            Place::Zipped { archive, index } => archive.inflate(*index, &self.name),
+            Place::Zipped(zipped) => zipped.inflate(&self.name),
+            Place::Part(part) => spooled(part.clone()).map_err(|e| Error::io(&self.name, &e)),
+            Place::Remote(object) => object.fetch(&self.name),
         }
+    }
+
+    /// Opens the member to read its beginning; `head` is what [`heads`] fetched of it.
+    pub(crate) fn header(&self, head: Option<Bytes>) -> Result<Header> {
+        let header = match &self.place {
+            Place::File(path) => Header::File(open_regular(path)?),
+            Place::Zipped(zipped) => zipped.header(&self.name)?,
+            Place::Part(part) => Header::Part(part.clone()),
+            Place::Remote(object) => Header::Remote(object.header()),
+        };
+        Ok(header.beginning_with(head))
     }
 
     /// The names that may say which table it is: the file's without its extension and, for a part of a table,
@@ -181,35 +211,69 @@ impl Member {
     }
 }
 
+/// The first bytes of members that are far away, fetched many at a time; nothing of those that are near.
+pub(crate) fn heads(members: &[Member]) -> Vec<Option<Bytes>> {
+    let object = |member: &Member| match &member.place {
+        Place::Remote(object) => Some(object.clone()),
+        Place::File(_) | Place::Zipped(_) | Place::Part(_) => None,
+    };
+    let objects: Option<Vec<bucket::Object>> = members.iter().map(object).collect();
+    objects
+        .map(bucket::heads)
+        .filter(|heads| heads.len() == members.len())
+        .unwrap_or_else(|| vec![None; members.len()])
+}
+
+/// All that can be read, in a temporary file without a name.
+fn spooled(mut bytes: impl Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut bytes, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
 impl Stamp {
     fn of(name: String, path: PathBuf) -> Result<Self> {
         let found = fs::metadata(&path).map_err(|e| Error::io(&path, &e))?;
-        Ok(Self { name, bytes: found.len(), modified: found.modified().ok(), path })
+        let modified = found.modified().ok();
+        Ok(Self { name, bytes: found.len(), modified, path: Some(path), tag: String::new() })
     }
 
-    /// Length and time of change, as bytes.
-    fn seen(&self) -> [u8; 24] {
+    fn of_object(name: &str, bytes: u64, modified: SystemTime, tag: Option<&str>) -> Self {
+        let tag = tag.unwrap_or_default().to_owned();
+        Self { name: name.to_owned(), path: None, bytes, modified: Some(modified), tag }
+    }
+
+    /// Length, time of change and tag, as bytes.
+    fn seen(&self) -> Vec<u8> {
         let since = self.modified.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         let mut seen = [0; 24];
         seen[..8].copy_from_slice(&self.bytes.to_le_bytes());
         seen[8..].copy_from_slice(&since.map_or(u128::MAX, |time| time.as_nanos()).to_le_bytes());
-        seen
+        [&seen, self.tag.as_bytes()].concat()
     }
 }
 
 /// What a single file is, by its first bytes and else by its name.
 enum Content {
     Zip,
+    Tar,
+    PackedTar,
     Table(Kind),
 }
 
 impl Content {
     fn of(file: &mut File, name: &str) -> io::Result<Self> {
         let mut head = Vec::new();
-        file.take(4096).read_to_end(&mut head)?;
+        file.by_ref().take(4096).read_to_end(&mut head)?;
+        file.rewind()?;
         let magic = head.get(..4).unwrap_or_default();
         Ok(if magic == b"PK\x03\x04" || magic == b"PK\x05\x06" || extension(name) == "zip" {
             Self::Zip
+        } else if tape::is_tar(&head) || extension(name) == "tar" {
+            Self::Tar
+        } else if tape::is_packed_tar(&head) || name.ends_with(".tar.gz") || extension(name) == "tgz" {
+            Self::PackedTar
         } else if magic == b"PAR1" {
             Self::Table(Kind::Parquet)
         } else {
@@ -236,7 +300,9 @@ fn classify(name: &str) -> std::result::Result<Kind, &'static str> {
     }
     match extension(name).as_str() {
         "zip" => Err("a zip inside a source: ingest it by itself"),
-        "gz" | "bz2" | "xz" | "zst" | "7z" | "tar" => Err("compressed: unpack it first"),
+        "tar" | "tgz" => Err("a tar archive inside a source: ingest it by itself"),
+        "gz" if name.ends_with(".tar.gz") => Err("a tar archive inside a source: ingest it by itself"),
+        "gz" | "bz2" | "xz" | "zst" | "7z" => Err("compressed: unpack it first"),
         _ => Ok(Kind::Other),
     }
 }
@@ -282,79 +348,4 @@ fn sha256_of(path: &Path) -> io::Result<[u8; 32]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(source: &Source) -> Vec<&str> {
-        source.members.iter().map(|m| m.name.as_str()).collect()
-    }
-
-    #[test]
-    fn a_folder_gives_its_tables_in_order_and_names_the_rest_with_reasons() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("b/__MACOSX")).unwrap();
-        for name in
-            ["b/Z.csv", "a.PARQUET", "b/__MACOSX/x.csv", "._a.csv", "readme.md", "c.csv.gz", "_SUCCESS"]
-        {
-            fs::write(folder.path().join(name), "x").unwrap();
-        }
-        let source = Source::open(folder.path()).unwrap();
-        assert_eq!(names(&source), ["a.PARQUET", "b/Z.csv", "readme.md"]);
-        assert_eq!(source.tables().count(), 2);
-        assert_eq!(source.skipped.len(), 4);
-        assert!(source.skipped.iter().all(|s| !s.reason.is_empty()));
-    }
-
-    #[test]
-    fn a_pipe_is_refused_without_opening_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("a.csv");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(Source::open(&pipe).unwrap_err().code(), Code::NotRegular);
-        assert_eq!(Source::open(Path::new("/dev/zero")).unwrap_err().code(), Code::NotRegular);
-        let source = Source::open(folder.path()).unwrap();
-        assert!(source.members.is_empty() && source.skipped.len() == 1, "in a folder it is skipped");
-    }
-
-    #[test]
-    fn a_path_that_leads_nowhere_is_named() {
-        let error = Source::open(Path::new("/nowhere/at/all")).unwrap_err();
-        assert_eq!(error.code(), Code::NotFound);
-        assert!(error.to_string().contains("/nowhere/at/all"));
-    }
-
-    #[test]
-    fn the_digest_depends_on_bytes_names_and_recipe_and_on_nothing_else() {
-        let digest = |files: &[(&str, &str)], recipe: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            for (name, text) in files {
-                fs::write(folder.path().join(name), text).unwrap();
-            }
-            {
-                let mut source = Source::open(folder.path()).unwrap();
-                source.retain(&HashSet::from(["a.csv", "b.csv", "c.csv"]));
-                source.digest(recipe, Evidence::Bytes).unwrap()
-            }
-        };
-        let known = digest(&[("a.csv", "1"), ("b.csv", "2")], "r");
-        assert_eq!(digest(&[("b.csv", "2"), ("a.csv", "1"), ("notes.md", "x")], "r"), known);
-        for (files, recipe) in [
-            ([("a.csv", "2"), ("b.csv", "1")], "r"),
-            ([("a.csv", "1"), ("c.csv", "2")], "r"),
-            ([("a.csv", "1"), ("b.csv", "2")], "s"),
-        ] {
-            assert_ne!(digest(&files, recipe), known);
-        }
-    }
-
-    #[test]
-    fn a_file_that_grows_while_it_is_read_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.csv");
-        fs::write(&path, "a\n1\n").unwrap();
-        let source = Source::open(&path).unwrap();
-        source.check_unchanged().unwrap();
-        fs::write(&path, "a\n1\n2\n").unwrap();
-        assert_eq!(source.check_unchanged().unwrap_err().code(), Code::Changed);
-    }
-}
+mod tests;

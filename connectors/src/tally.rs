@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Code;
-use crate::report::{LeftOut, Reject, Skipped, TableReport, Warning};
+use crate::report::{LeftOut, Reject, Removed, Skipped, TableReport, Warning};
 
 /// So many rejected rows are listed for each table; all are counted.
 const LISTED_REJECTS: u64 = 100;
@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) rejects: Vec<Reject>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) left_out: Vec<LeftOut>,
+    /// How often attributes were left out, by keyword.
+    removed: BTreeMap<&'static str, u64>,
     /// Which table is counted for.
     present: usize,
     warnings: BTreeMap<Matter, Count>,
@@ -121,6 +123,23 @@ impl Tally {
         if count > 0 {
             self.add_warning(table.to_owned(), code, column, count, &[]);
         }
+    }
+
+    /// Attributes that are not stored, with how often.
+    pub(crate) fn removed(&mut self, counts: impl Iterator<Item = (&'static str, u64)>) {
+        for (attribute, count) in counts {
+            *self.removed.entry(attribute).or_default() += count;
+        }
+    }
+
+    /// The attributes that are not stored, those that were left out most often first.
+    pub(crate) fn all_removed(&self) -> Vec<Removed> {
+        let removed = self.removed.iter();
+        let mut all: Vec<Removed> = removed
+            .map(|(attribute, count)| Removed { attribute: (*attribute).to_owned(), count: *count })
+            .collect();
+        all.sort_by_key(|removed| std::cmp::Reverse(removed.count));
+        all
     }
 
     /// A column of the present table that is not read.

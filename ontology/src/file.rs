@@ -6,7 +6,8 @@ use std::hash::Hash;
 use serde::Deserialize;
 
 use crate::model::{
-    Action, Bounds, Column, ColumnType, DataModel, Grid, ModelError, Reference, Role, Table, TableKind, Tag,
+    Action, Bounds, Column, ColumnType, DataModel, Grid, ModelError, Place, Reference, Role, Table,
+    TableKind, Tag,
 };
 
 #[derive(Deserialize)]
@@ -57,6 +58,10 @@ struct ColumnEntry {
     comment: String,
     vr: Option<String>,
     tag: Option<String>,
+    #[serde(default)]
+    also_at: Vec<String>,
+    #[serde(default)]
+    largest: bool,
     action: Option<ActionEntry>,
     references: Option<String>,
     vocabulary: Option<String>,
@@ -203,13 +208,24 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
         entry.references.as_deref().map(|r| reference(schema, r)).transpose().map_err(context)?;
     let tag = entry.tag.as_deref().map(tag).transpose().map_err(context)?;
     let action = entry.action.map(action);
-    if action.is_some() && tag.is_none() {
+    let vr = entry.vr.unwrap_or_default();
+    let also_at = places(&entry.also_at, &vr).map_err(context)?;
+    if action.is_some() && tag.is_none() && also_at.is_empty() {
         return Err(context("an action is stated for the attribute of a tag".into()));
     }
     let also = lower(&entry.also);
-    let (name, comment, vr) = (entry.name, entry.comment, entry.vr);
-    let (roots, domains) = (entry.roots, entry.domains);
-    Ok(Column { name, stored, also, ty, role, comment, vr, tag, action, references, roots, domains, values })
+    let (name, comment, largest) = (entry.name, entry.comment, entry.largest);
+    let (roots, domains, vr) = (entry.roots, entry.domains, (!vr.is_empty()).then_some(vr));
+    let of_source = Column { also_at, largest, vr, tag, action, also, ..Column::default() };
+    Ok(Column { name, stored, ty, role, comment, references, roots, domains, values, ..of_source })
+}
+
+fn places(texts: &[String], vr: &str) -> Result<Vec<Place>, String> {
+    let place = |text: &String| {
+        let found = Place::parse(text, vr).filter(|places| places.iter().all(|place| place.vr.len() == 2));
+        found.ok_or_else(|| format!("place '{text}' is not of the form 0054,0016/0018,1074 DS"))
+    };
+    Ok(texts.iter().map(place).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
 fn tag(text: &str) -> Result<Tag, String> {

@@ -69,7 +69,7 @@ pub use import::{ImportError, OmopVocabulary};
 pub use lint::{Finding, Rule, Severity, lint};
 pub use mappings::{Lookup, Mapped, MappedBy, Mappings, UnknownObject, Unmapped};
 pub use model::{
-    Action, Bounds, Column, ColumnType, DataModel, Grid, ModelError, Models, Reference, Role, Table,
+    Action, Bounds, Column, ColumnType, DataModel, Grid, ModelError, Models, Place, Reference, Role, Table,
     TableKind, Tag,
 };
 pub use ontology::{BuildError, ClosureHash, Ontology};

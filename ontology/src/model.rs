@@ -58,8 +58,8 @@ pub enum TableKind {
     Hidden,
 }
 
-/// A column and what may be asked of it.
-#[derive(Debug, Clone, PartialEq)]
+/// A column and what may be asked of it. The default one is hidden text without a name.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Column {
     /// Standard spelling (`StudyInstanceUID`), as announced to clients.
     pub name: String,
@@ -77,6 +77,10 @@ pub struct Column {
     pub vr: Option<String>,
     /// The DICOM attribute (PS3.6) that fills the column, where objects are read.
     pub tag: Option<Tag>,
+    /// Other places of an object from which the column is filled where the attribute itself is absent, the first first.
+    pub also_at: Vec<Place>,
+    /// Of values that differ between frames the largest stands; else none does.
+    pub largest: bool,
     /// What is done about an attribute that the confidentiality profiles of PS3.15 name.
     pub action: Option<Action>,
     /// The declared foreign key, if any.
@@ -88,6 +92,15 @@ pub struct Column {
     /// Texts that are publicly known of a dimension without concepts, sorted: those of its standard, and those that
     /// nodes have published. Expressions run over them; the column may hold others.
     pub values: Vec<String>,
+}
+
+/// A place in a DICOM object: an attribute, below sequences or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The tags of the sequences from the top, then that of the attribute; never empty.
+    pub path: Vec<Tag>,
+    /// The attribute's value representation.
+    pub vr: String,
 }
 
 /// The tag of a DICOM attribute (PS3.5 section 7.1). Ordered as elements are ordered in an object.
@@ -111,9 +124,10 @@ pub enum Action {
 }
 
 /// Types of columns. Decimals of the sources are widened to `Float`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ColumnType {
     /// UTF-8 text.
+    #[default]
     Text,
     /// 64-bit signed integer.
     Integer,
@@ -128,7 +142,7 @@ pub enum ColumnType {
 }
 
 /// What may be asked of a column. The default is [`Role::Hidden`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Role {
     /// The patient. Counted distinct and joined on; never shown, grouped or compared with a value.
     /// Not stored under its own name: the warehouse keeps an ordinal.
@@ -156,6 +170,7 @@ pub enum Role {
         grid: Grid,
     },
     /// Kept, never asked.
+    #[default]
     Hidden,
 }
 
@@ -394,6 +409,12 @@ impl Table {
 }
 
 impl Column {
+    /// Whether the column holds unique identifiers of things of a hospital, as against those of the standard.
+    #[must_use]
+    pub fn is_uid(&self) -> bool {
+        self.vr.as_deref() == Some("UI") && matches!(self.role, Role::Identifier { .. })
+    }
+
     /// The public bounds of a column that can be summed, if it has any.
     #[must_use]
     pub fn bounds(&self) -> Option<Bounds> {
@@ -417,6 +438,25 @@ impl Role {
             Role::Date { .. } => "date",
             Role::Hidden => "hidden",
         }
+    }
+}
+
+impl Place {
+    /// The shared and the per-frame functional groups of a multi-frame object (PS3.3 section C.7.6.16).
+    pub const FRAMES: [Tag; 2] = [Tag::new(0x5200, 0x9229), Tag::new(0x5200, 0x9230)];
+
+    /// Reads `gggg,eeee[/gggg,eeee...] [VR]`; `frames/` stands for both kinds of functional groups, and then it is two
+    /// places. `vr` is the value representation of an attribute that does not say its own.
+    #[must_use]
+    pub fn parse(text: &str, vr: &str) -> Option<Vec<Self>> {
+        let (path, vr) = text.split_once(' ').unwrap_or((text, vr));
+        let (tops, path) = match path.strip_prefix("frames/") {
+            Some(path) => (Self::FRAMES.map(|tag| vec![tag]).to_vec(), path),
+            None => (vec![Vec::new()], path),
+        };
+        let tags = path.split('/').map(Tag::parse).collect::<Option<Vec<Tag>>>()?;
+        let place = |top: Vec<Tag>| Self { path: [top, tags.clone()].concat(), vr: vr.to_owned() };
+        Some(tops.into_iter().map(place).collect())
     }
 }
 

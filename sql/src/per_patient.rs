@@ -94,21 +94,7 @@ fn rows_of_patient(per_patient: &PerPatient, models: &Models) -> Result<u32, Ref
 }
 
 fn column(name: &str, stored: String, ty: ColumnType, role: Role) -> Column {
-    Column {
-        name: name.to_owned(),
-        stored,
-        also: Vec::new(),
-        ty,
-        role,
-        comment: String::new(),
-        vr: None,
-        tag: None,
-        action: None,
-        references: None,
-        roots: Vec::new(),
-        domains: Vec::new(),
-        values: Vec::new(),
-    }
+    Column { name: name.to_owned(), stored, ty, role, ..Column::default() }
 }
 
 /// What rows are grouped by besides the patient. The parts of a date are whole numbers.

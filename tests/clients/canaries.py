@@ -7,17 +7,25 @@ names of files of DICOM objects, and in names, identifiers, addresses and notes 
 import json
 import shutil
 import sqlite3
+import struct
 import tempfile
+import tomllib
 import unittest
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from federation import caim
+import objects
+from federation import ROOT, SHARED, caim
+
+PROFILE = SHARED / "ontology" / "confidentiality_profile_attributes.json"
+MODEL = ROOT / "ontology" / "models" / "dicom.toml"
 
 CANARY = "Zaunkoenig"
 PATIENTS = 24
@@ -125,6 +133,164 @@ class Canaries(unittest.TestCase):
             dump = "\n".join(state.iterdump())
         self.assertNotIn(CANARY, dump)
         self.assertIn("audit", dump)
+
+
+# What is planted in an attribute that cannot hold a word, by its value representation.
+NUMBER, DAY, TIME = 60607, "19111213", "101112.777"
+UID = "2.25.77007700770077"
+PLANTED = {
+    "AS": "060Y", "DA": DAY, "DT": f"{DAY}101112.777", "TM": TIME, "UI": UID,
+    "DS": str(NUMBER), "IS": str(NUMBER), "FL": float(NUMBER), "FD": float(NUMBER),
+    "US": NUMBER, "SS": 30303, "UL": NUMBER, "SL": NUMBER, "UV": NUMBER, "SV": NUMBER,
+    "OB": CANARY.encode(), "OW": CANARY.encode(), "UN": CANARY.encode(),
+}  # fmt: skip
+META_AT, META_LENGTH_BYTES, DIRECTORY = 132, 12, 4
+TRACES = [CANARY, UID, "1911-12-13", DAY, TIME]
+NUMBERS = {str(NUMBER), str(float(NUMBER))}
+
+
+def planted(attributes, depth=1):
+    """A data set with something in each of the attributes; sequences hold all of them once more.
+
+    Attributes of directories stand in sequences alone: an object that has them outside is a DICOMDIR.
+    """
+    dataset = Dataset()
+    for tag in attributes:
+        if depth and tag >> 16 == DIRECTORY:
+            continue
+        if dictionary_has_tag(tag):
+            vr = dictionary_VR(tag).split(" or ")[0]
+        else:
+            vr = "LO"
+        if vr == "SQ":
+            dataset.add_new(tag, "SQ", [planted(attributes, depth - 1)] if depth else [])
+        else:
+            dataset.add_new(tag, vr, PLANTED.get(vr, CANARY if vr == "PN" else CANARY[:16]))
+    return dataset
+
+
+def with_commands(path, tags):
+    """Puts elements of group 0000 in front of the data set of a file."""
+    content = path.read_bytes()
+    start = META_AT + META_LENGTH_BYTES + struct.unpack_from("<L", content, META_AT + META_LENGTH_BYTES - 4)[0]
+    value = UID.encode() + b"\0" * (len(UID) % 2)
+    elements = [struct.pack("<HH2sH", 0, tag & 0xFFFF, b"UI", len(value)) + value for tag in tags]
+    path.write_bytes(content[:start] + b"".join(elements) + content[start:])
+
+
+@unittest.skipUnless(PROFILE.is_file(), f"{PROFILE} is absent")
+class Profile(unittest.TestCase):
+    """Every attribute of PS3.15 table E.1-1 is filled, and a sequence of each kind nests all of them.
+
+    One node keeps unique identifiers, the other keys them. Private attributes, the preamble, the name of the file, and
+    the names of segments are filled, too.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        warnings.simplefilter("ignore")
+        cls.folder = Path(tempfile.mkdtemp(prefix="caim-profile-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        profile = [entry["tag"].strip("()").upper() for entry in json.loads(PROFILE.read_text())]
+        cls.profile = profile
+        repeating = {"50XX,XXXX": "5000,0022", "60XX,4000": "6000,4000", "60XX,3000": "6000,3000"}
+        plain = [repeating.get(tag, tag) for tag in profile if not tag.startswith("GGGG")]
+        attributes = [int(tag.replace(",", ""), 16) for tag in plain]
+        # Commands are no part of files and meta elements stand apart: pydicom does not write them with the rest.
+        apart = {group: [tag for tag in attributes if tag >> 16 == group] for group in (0, 2)}
+        attributes = [tag for tag in attributes if tag >> 16 > 2]
+        images = cls.folder / "images"
+        images.mkdir()
+        for number in range(3):
+            kept = objects.segmentation(f"{UID}{number}", 1, f"{UID}.5", [CANARY]) if number else image(0)
+            dataset = planted(attributes, depth=1)
+            dataset.update({element.tag: element for element in kept})
+            made = FileDataset(None, dataset, file_meta=kept.file_meta, preamble=CANARY.encode().ljust(128, b"\0"))
+            for group in (0x0009, 0x0029, 0x7FD1):
+                made.private_block(group, CANARY, create=True).add_new(0x01, "LO", CANARY)
+            for tag in apart[2]:
+                if tag not in made.file_meta:
+                    made.file_meta.add_new(tag, dictionary_VR(tag), PLANTED.get(dictionary_VR(tag), CANARY))
+            path = images / f"{CANARY}{number}.dcm"
+            made.save_as(path, enforce_file_format=True)
+            with_commands(path, apart[0])
+        cls.planted = len(apart[0]) + len(apart[2]) + len(attributes)
+        cls.nodes, cls.runs = {}, {}
+        for uids in ("kept", "keyed"):
+            node = cls.folder / uids
+            rules = {"CAIM__IDENTITY__UIDS": uids, "CAIM_LOG": "trace"}
+            caim("init", "node", node, "--name", uids)
+            cls.nodes[uids] = node
+            cls.runs[uids] = [
+                caim("ingest", node, images, "--json", env=rules),
+                caim("batches", node, env=rules),
+                caim("batches", node, "--removed", "1", env=rules),
+                caim("verify", node, env=rules),
+                caim("sql", "--node", node, "-c", "SELECT kind, count(*) FROM dicom.annotation GROUP BY kind", env=rules),
+            ]
+
+    def cells(self, uids):
+        """Name and text of every column of every stored table."""
+        for file in (self.nodes[uids] / "warehouse" / "data").glob("*.parquet"):
+            table = parquet.read_table(file)
+            for name, column in zip(table.column_names, table.columns):
+                yield name, [str(value) for value in column.to_pylist() if value is not None]
+
+    def test_all_attributes_of_the_standard_are_planted_and_came_in(self):
+        self.assertEqual((len(self.profile), self.planted), (621, 620), "private attributes are one of the list")
+        for runs in self.runs.values():
+            self.assertEqual(runs[0].returncode, 0, runs[0].stdout + runs[0].stderr)
+            self.assertEqual(json.loads(runs[0].stdout)["tables"][0]["kept"], 3)
+
+    def test_nothing_is_in_what_the_node_reports_logs_and_remembers(self):
+        for uids, runs in self.runs.items():
+            # The operator named the folder; the file names are in no list, since all files came in.
+            told = "".join(run.stdout + run.stderr for run in runs).replace(str(self.folder), "")
+            state = sqlite3.connect(self.nodes[uids] / "warehouse" / "state.sqlite")
+            told += "\n".join(state.iterdump())
+            state.close()
+            manifests = (self.nodes[uids] / "warehouse" / "manifests").iterdir()
+            told += "".join(path.read_text().replace(str(self.folder), "") for path in manifests)
+            for trace in (CANARY, UID, "1911-12-13", DAY):
+                self.assertNotIn(trace, told)
+
+    def test_what_was_planted_is_only_in_cells_of_attributes_that_the_model_keeps_by_name(self):
+        with open(MODEL, "rb") as file:
+            tables = tomllib.load(file)["table"]
+        listed = {c["name"].lower() for t in tables for c in t["column"] if c.get("action") in ("kept", "coarsened")}
+        # Tables of the common model are made of these: identifiers of studies and series, dates, and parameters.
+        derived = {"study_uid", "series_uid", "study_date", "series_acquisition_date", "patient_birth_date"}
+        derived |= {"acquisition_date", "patient_date_of_last_contact"}
+        derived |= {"referencedseriesinstanceuid"}
+        # A code string of the list: what an archive has for the sex of a patient is kept as it is recorded.
+        words = {"patientsex", "patient_birth_sex_original"}
+        seen = set()
+        for name, texts in self.cells("kept"):
+            for trace in TRACES:
+                if any(trace in text for text in texts):
+                    self.assertIn(name, words if trace == CANARY else listed | derived, f"{name} keeps {trace}")
+                    seen.add(name)
+            if NUMBERS & set(texts):
+                self.assertIn(name, listed | derived, f"{name} keeps {NUMBER}")
+        self.assertIn("sopinstanceuid", seen, "the search finds what is kept")
+
+    def test_keyed_identifiers_leave_no_identifier_in_any_cell(self):
+        cells = 0
+        for name, texts in self.cells("keyed"):
+            cells += len(texts)
+            for text in texts:
+                self.assertNotIn("770077007700", text, name)
+        self.assertGreater(cells, 100)
+
+    def test_what_was_removed_is_counted_by_name_in_the_report_and_with_the_batch(self):
+        removed = {entry["attribute"]: entry["count"] for entry in json.loads(self.runs["kept"][0].stdout)["removed"]}
+        for attribute in ("PatientName", "AccessionNumber", "InstitutionName", "StudyDescription", "OtherPatientIDsSequence"):
+            self.assertGreaterEqual(removed[attribute], 3, attribute)
+        self.assertEqual(removed["preamble"], 3)
+        self.assertEqual(removed["SegmentLabel"], 2)
+        self.assertGreaterEqual(removed["private"], 12)
+        shown = self.runs["kept"][2].stdout
+        self.assertEqual(sum(1 for name in removed if name in shown), len(removed))
 
 
 if __name__ == "__main__":

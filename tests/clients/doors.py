@@ -83,7 +83,7 @@ class Doors(unittest.TestCase):
         rows = self.ask(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = 'dicom'"
         ).to_pylist()
-        self.assertEqual({row["table_name"] for row in rows}, {"instance", "series", "study"})
+        self.assertEqual({row["table_name"] for row in rows}, {"annotation", "instance", "series", "study"})
         columns = self.ask("SELECT column_name FROM information_schema.columns WHERE table_name = 'study'")
         self.assertIn("StudyInstanceUID", columns.column(0).to_pylist())
 

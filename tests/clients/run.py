@@ -8,6 +8,7 @@ import time
 import unittest
 
 import answers
+import buckets
 import canaries
 import cubes
 import dicom_oracle
@@ -19,7 +20,7 @@ import ontology
 import operators
 import utility
 
-MODULES = [answers, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators, utility]
+MODULES = [answers, buckets, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators, utility]
 
 
 class Tally(unittest.TestResult):
@@ -60,7 +61,9 @@ class Tally(unittest.TestResult):
 
 
 def name(test):
-    """`answers: grouped counts equal DuckDB`, from the module and the method."""
+    """`answers: grouped counts equal DuckDB`, from the module and the method; the class, where its set-up speaks."""
+    if test.id().startswith("setUpClass ("):
+        return test.id()[len("setUpClass (") :].rstrip(")").replace(".", ": ")
     module, *_, method = test.id().split(" ")[0].split(".")
     detail = test.id().partition(" ")[2]
     return f"{module}: {method.removeprefix('test_').replace('_', ' ')} {detail}".rstrip()

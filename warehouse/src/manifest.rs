@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_with_any_bit_of_any_byte_flipped_is_refused_by_name() {
+    fn c05_a_manifest_with_any_bit_of_any_byte_flipped_is_refused_by_name() {
         let bytes = sample().encode();
         for position in 0..bytes.len() {
             for bit in 0..8 {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_refused_by_its_number_even_with_unknown_fields() {
+    fn c11_a_newer_format_is_refused_by_its_number_even_with_unknown_fields() {
         let refused = decode(br#"{"format": 7, "novelty": true}"#).unwrap_err();
         assert!(matches!(refused, Error::NewerFormat { found: 7, known: FORMAT, .. }), "{refused}");
         assert!(refused.to_string().contains("newer version of Caim"));

@@ -16,6 +16,9 @@ use crate::output::{Alignment, Table, grouped};
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,
+    /// Show what the DICOM objects of this batch had that is not stored: attributes and how often
+    #[arg(long, value_name = "BATCH")]
+    pub removed: Option<u64>,
 }
 
 /// Runs the command.
@@ -23,7 +26,11 @@ pub struct Args {
 /// # Errors
 /// When the folder is no node, or its newest manifest is damaged.
 pub fn run(args: Args) -> Outcome {
-    let epoch = Warehouse::open(&args.dir)?.current()?;
+    let warehouse = Warehouse::open(&args.dir)?;
+    if let Some(batch) = args.removed {
+        return show_removed(&warehouse, batch);
+    }
+    let epoch = warehouse.current()?;
     let columns =
         [("batch", Alignment::Right), ("taken in (UTC)", Alignment::Left), ("format", Alignment::Left)];
     let rest = [("collection", Alignment::Left), ("rows", Alignment::Right), ("source", Alignment::Left)];
@@ -34,6 +41,15 @@ pub fn run(args: Args) -> Outcome {
     let mut out = std::io::stdout().lock();
     write!(out, "{table}")?;
     writeln!(out, "epoch {}, {} patients", epoch.number(), epoch.patients())?;
+    Ok(Exit::Ok)
+}
+
+fn show_removed(warehouse: &Warehouse, batch: u64) -> Outcome {
+    let mut table = Table::new(&[("attribute", Alignment::Left), ("times", Alignment::Right)]);
+    for removed in caim_connectors::removed(warehouse, batch)? {
+        table.row([removed.attribute, grouped(&removed.count.to_string())]);
+    }
+    write!(std::io::stdout().lock(), "{table}")?;
     Ok(Exit::Ok)
 }
 

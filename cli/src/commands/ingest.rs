@@ -17,13 +17,14 @@ Examples:
   caim ingest /srv/caim /archive/dicom exports/omop/ exports/fhir/
   caim ingest /srv/caim idc_index.parquet --collection-column collection_id
   caim ingest /srv/caim omop.zip --collection registry-2025 --dry-run
+  caim ingest /srv/caim s3://archive/dicom/2020 images.tar.gz
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
 Exit code 3: finished, but rows were rejected; the report names file, line, reason and fix.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,
-    /// Folders, zips or files: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of DICOM keywords
+    /// Folders, files, zips, tars or s3://bucket/prefix: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of DICOM keywords
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Collection that the records belong to; by default one that is called `default`

@@ -68,6 +68,18 @@ pub const NODE: &[Key] = &[
         "a path",
         "CSV file whose lines `issuer,id,issuer,id` say that two identifiers are one person's.",
     ),
+    key(
+        "identity.uids",
+        "\"kept\"",
+        "\"kept\" or \"keyed\"",
+        "Unique identifiers (DICOM UIDs) of studies, series and instances: as they are, or others made with the secret.",
+    ),
+    key(
+        "identity.labels",
+        "[]",
+        "a list of texts",
+        "Names of segments and regions that are stored as they are. All others are left out: they are free text.",
+    ),
     key("limits.threads", "0", "0 (all cores) or more", "Threads that answer questions."),
     key(
         "privacy.threshold",

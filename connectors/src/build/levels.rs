@@ -25,6 +25,9 @@ pub(crate) const SCHEMA: &str = "dicom";
 pub(super) const INSTANCE: &str = "instance";
 pub(crate) const SERIES: &str = "series";
 pub(crate) const STUDY: &str = "study";
+const ANNOTATION: &str = "annotation";
+const ANNOTATED: &str = "annotated";
+const REFERENCED: &str = "referencedseriesinstanceuid";
 const SERIES_UID: &str = "seriesinstanceuid";
 const STUDY_UID: &str = "studyinstanceuid";
 const INSTANCE_UID: &str = "sopinstanceuid";
@@ -47,6 +50,7 @@ pub(super) async fn derive(
         .roll_up(session.all(&name(INSTANCE)).await?, vec![(INSTANCES, count(ident(INSTANCE_UID)))])?;
     let unlisted = without(shaped(series, seen)?, listed.clone())?;
     let all = shaped(series, listed)?.union(unlisted).map_err(fault)?;
+    let all = marked(all, session.all(&name(ANNOTATION)).await?)?;
     store(builder, session, commit, &name(SERIES), all, report).await?;
 
     let instances = sum(ident(INSTANCES));
@@ -112,19 +116,40 @@ impl Level<'_> {
     }
 }
 
+/// Series, with whether an annotation of the same patient refers to them.
+fn marked(series: DataFrame, annotations: DataFrame) -> Result<DataFrame> {
+    let (patient, uid) = ("annotated_patient", "annotated_uid");
+    let refers = annotations
+        .filter(ident(REFERENCED).is_not_null())
+        .and_then(|rows| rows.select([ident(layout::PATIENT).alias(patient), ident(REFERENCED).alias(uid)]))
+        .and_then(DataFrame::distinct)
+        .map_err(fault)?;
+    let names: Vec<String> = series.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let value = |name: &String| match name.as_str() {
+        ANNOTATED => ident(uid).is_not_null().alias(ANNOTATED),
+        name => ident(name),
+    };
+    let same_patient = same(ident(layout::PATIENT), ident(patient));
+    series
+        .join_on(refers, JoinType::Left, [same_patient, ident(SERIES_UID).eq(ident(uid))])
+        .and_then(|rows| rows.select(names.iter().map(value).collect::<Vec<Expr>>()))
+        .map_err(fault)
+}
+
+/// Whether two patients are the same, or both are none.
+fn same(one: Expr, other: Expr) -> Expr {
+    datafusion::logical_expr::binary_expr(one, datafusion::logical_expr::Operator::IsNotDistinctFrom, other)
+}
+
 /// The series of `seen` that the same patient does not have in `listed`.
 fn without(seen: DataFrame, listed: DataFrame) -> Result<DataFrame> {
-    let same = |name: &str| {
+    let sides = |name: &str| {
         let side = |table: &str| Expr::Column(datafusion::common::Column::new(Some(table), name));
         (side("seen"), side("listed"))
     };
-    let (seen_patient, listed_patient) = same(layout::PATIENT);
-    let (seen_uid, listed_uid) = same(SERIES_UID);
-    let patient = datafusion::logical_expr::binary_expr(
-        seen_patient,
-        datafusion::logical_expr::Operator::IsNotDistinctFrom,
-        listed_patient,
-    );
+    let (seen_patient, listed_patient) = sides(layout::PATIENT);
+    let (seen_uid, listed_uid) = sides(SERIES_UID);
+    let patient = same(seen_patient, listed_patient);
     let listed = listed.alias("listed").map_err(fault)?;
     let seen = seen.alias("seen").map_err(fault)?;
     seen.join_on(listed, JoinType::LeftAnti, [patient, seen_uid.eq(listed_uid)]).map_err(fault)

@@ -9,6 +9,8 @@ pub(super) enum Form {
     Absent,
     /// It has, but in a form that is not read: too long, or in another character set than it says.
     Broken,
+    /// It has several, one a frame or item, which differ.
+    Differing,
     /// UTF-8, or bytes of the default repertoire.
     Text,
     /// UTF-8 that had to be guessed at.
@@ -119,7 +121,7 @@ impl Cells {
     pub(super) fn set(&mut self, slot: usize, form: Form, value: &[u8], coding: Coding) {
         let start = self.bytes.len();
         match form {
-            Form::Absent | Form::Broken => {}
+            Form::Absent | Form::Broken | Form::Differing => {}
             Form::Binary(number) if coding == Coding::ExplicitBig => {
                 let numbers = value.chunks(number.bytes());
                 numbers.for_each(|number| self.bytes.extend(number.iter().rev()));
@@ -137,6 +139,44 @@ impl Cells {
         }
     }
 
+    /// Adds what an item or frame says to a value of the last row. Where they differ, the largest number stands if
+    /// that is wanted, else none.
+    pub(super) fn merge(&mut self, slot: usize, form: Form, value: &[u8], coding: Coding, largest: bool) {
+        let known = self.last(slot).form;
+        if known == Form::Absent {
+            return self.set(slot, form, value, coding);
+        }
+        // Of rows that are being read only the last value can be taken away again.
+        let (start, first) = (self.bytes.len(), self.rows().saturating_sub(1) * self.width);
+        let kept = self.cells.get(first + slot).copied();
+        self.set_cell(first + slot, Cell::ABSENT);
+        self.set(slot, form, value, coding);
+        let (Some(kept), Some(new)) = (kept, self.cells.get(first + slot).copied()) else { return };
+        let same = known == form && self.value(kept) == self.value(new);
+        let is_larger = largest && known == form && larger(form, self.value(new), self.value(kept));
+        if is_larger && kept.length == new.length {
+            let (from, to) = (new.start as usize, kept.start as usize);
+            self.bytes.copy_within(from..from + new.length as usize, to);
+        }
+        self.bytes.truncate(start);
+        let stands = same || (largest && known == form && kept.length == new.length);
+        self.set_cell(
+            first + slot,
+            if stands { kept } else { Cell { form: Form::Differing, ..Cell::ABSENT } },
+        );
+    }
+
+    fn set_cell(&mut self, at: usize, cell: Cell) {
+        if let Some(place) = self.cells.get_mut(at) {
+            *place = cell;
+        }
+    }
+
+    fn value(&self, cell: Cell) -> &[u8] {
+        let bytes = self.bytes.get(cell.start as usize..).and_then(|bytes| bytes.get(..cell.length as usize));
+        bytes.unwrap_or_default()
+    }
+
     /// A value of the last row.
     pub(super) fn last(&self, slot: usize) -> Raw<'_> {
         self.get(self.rows().saturating_sub(1), slot)
@@ -145,9 +185,18 @@ impl Cells {
     /// A value.
     pub(super) fn get(&self, row: usize, slot: usize) -> Raw<'_> {
         let cell = self.cells.get((row * self.width).saturating_add(slot)).copied().unwrap_or(Cell::ABSENT);
-        let bytes = self.bytes.get(cell.start as usize..).and_then(|bytes| bytes.get(..cell.length as usize));
-        Raw { form: cell.form, bytes: bytes.unwrap_or_default() }
+        Raw { form: cell.form, bytes: self.value(cell) }
     }
+}
+
+/// Whether the first number of one value is larger than that of another.
+fn larger(form: Form, value: &[u8], than: &[u8]) -> bool {
+    let number = |bytes: &[u8]| match form {
+        Form::Binary(Number::F64) => bytes.first_chunk().map(|bytes| f64::from_le_bytes(*bytes)),
+        Form::Binary(Number::F32) => bytes.first_chunk().map(|bytes| f64::from(f32::from_le_bytes(*bytes))),
+        _ => None,
+    };
+    matches!((number(value), number(than)), (Some(value), Some(than)) if value > than)
 }
 
 #[cfg(test)]
@@ -182,6 +231,22 @@ mod tests {
         cells.begin_row();
         cells.set(0, Form::Binary(Number::U16), &[1, 2, 3, 4], Coding::ExplicitBig);
         assert_eq!(cells.last(0).bytes, [2, 1, 4, 3]);
+    }
+
+    #[test]
+    fn frames_agree_on_a_value_or_the_largest_stands_or_none_does() {
+        let mut cells = Cells::new(3);
+        cells.begin_row();
+        let float = Form::Binary(Number::F64);
+        for (agreed, b) in [("1.5", 0.0_f64), ("1.5", 800.0), ("1.5", 50.0)] {
+            cells.merge(0, Form::Text, agreed.as_bytes(), Coding::Explicit, false);
+            cells.merge(1, float, &b.to_be_bytes(), Coding::ExplicitBig, true);
+            cells.merge(2, float, &b.to_le_bytes(), Coding::Explicit, false);
+        }
+        assert_eq!(text(cells.last(0)), (Form::Text, "1.5"));
+        assert_eq!(cells.last(1).bytes, 800.0_f64.to_le_bytes());
+        assert_eq!(cells.last(2), Raw { form: Form::Differing, bytes: b"" });
+        assert_eq!(cells.bytes.len(), 3 + 8 + 8, "what is compared leaves nothing");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use arrow::datatypes::{ArrowPrimitiveType, Date32Type, Float64Type, Int64Type};
 use caim_ontology::{Column, ColumnType};
 
 use super::cells::{Cells, Form, Raw};
+use super::element::Vr;
 use super::prolog::trimmed;
 use crate::values::{self, Reading, Rules, stored_type};
 use number::Values;
@@ -22,7 +23,8 @@ const LONGEST_UID: usize = 64;
 
 /// A column that an attribute fills.
 pub(super) struct Filler {
-    slot: usize,
+    /// Of these places the first one counts at which an object says something.
+    slots: Vec<usize>,
     kind: Kind,
 }
 
@@ -69,14 +71,16 @@ pub(super) struct Doubts {
     pub(super) several: u64,
     /// Text in a guessed character set.
     pub(super) guessed: u64,
+    /// NULL, since frames differ.
+    pub(super) differing: u64,
 }
 
 impl Filler {
-    /// Fills `column` from the attribute in `slot`.
-    pub(super) fn of(column: &Column, slot: usize) -> Self {
-        let vr = column.vr.as_deref().unwrap_or_default();
+    /// Fills `column` from the attribute in these slots.
+    pub(super) fn of(column: &Column, slots: Vec<usize>) -> Self {
+        let vr = Vr::parse(column.vr.as_deref().unwrap_or_default());
         let kind = match column.ty {
-            ColumnType::Integer if vr == "AS" => Kind::Age,
+            ColumnType::Integer if vr == Vr(*b"AS") => Kind::Age,
             ColumnType::Integer => Kind::Integer,
             ColumnType::Float => Kind::Float,
             ColumnType::Date => Kind::Date,
@@ -84,13 +88,14 @@ impl Filler {
             ColumnType::Text => Kind::Text(Repertoire::of(vr)),
             ColumnType::Timestamp => Kind::Nothing(column.ty),
         };
-        Self { slot, kind }
+        Self { slots, kind }
     }
 
     /// The column of all rows.
     pub(super) fn fill(&self, cells: &Cells, rules: &Rules) -> Filled {
-        let rows = (0..cells.rows()).map(|row| cells.get(row, self.slot));
-        match self.kind {
+        let rows = (0..cells.rows()).map(|row| self.raw(cells, row));
+        let differing = rows.clone().filter(|raw| raw.form == Form::Differing).count() as u64;
+        let filled = match self.kind {
             Kind::Integer => numbers::<Int64Type>(rows, |raw| number::integers(raw, values::integer)),
             Kind::Age => numbers::<Int64Type>(rows, |raw| number::integers(raw, values::years)),
             Kind::Float => numbers::<Float64Type>(rows, number::floats),
@@ -100,7 +105,23 @@ impl Filler {
             Kind::Nothing(ty) => {
                 Filled { array: new_null_array(&stored_type(ty), cells.rows()), doubts: Doubts::default() }
             }
-        }
+        };
+        Filled { doubts: Doubts { differing, ..filled.doubts }, ..filled }
+    }
+
+    fn raw<'c>(&self, cells: &'c Cells, row: usize) -> Raw<'c> {
+        let mut said = self.slots.iter().map(|slot| cells.get(row, *slot));
+        let first = said.clone().find(|raw| raw.form != Form::Absent && !is_blank(*raw));
+        first.or_else(|| said.next()).unwrap_or(Raw { form: Form::Absent, bytes: &[] })
+    }
+}
+
+/// A value that is there and says nothing.
+fn is_blank(raw: Raw<'_>) -> bool {
+    match raw.form {
+        Form::Text | Form::Guessed => trimmed(raw.bytes).is_empty(),
+        Form::Binary(_) => raw.bytes.is_empty(),
+        Form::Absent | Form::Broken | Form::Differing => false,
     }
 }
 
@@ -122,7 +143,7 @@ fn numbers<'c, T: ArrowPrimitiveType>(
 fn presences<'c>(rows: impl Iterator<Item = Raw<'c>>) -> Filled {
     let is_there = |raw: Raw<'c>| match raw.form {
         Form::Absent => false,
-        Form::Broken => true,
+        Form::Broken | Form::Differing => true,
         Form::Text | Form::Guessed | Form::Binary(_) => !trimmed(raw.bytes).is_empty(),
     };
     let array = BooleanArray::from(rows.map(is_there).collect::<Vec<bool>>());
@@ -151,7 +172,7 @@ fn texts<'c>(rows: impl ExactSizeIterator<Item = Raw<'c>>, repertoire: Repertoir
 /// A text of one value or several, if all its characters are in the repertoire.
 pub(super) fn text(raw: Raw<'_>, repertoire: Repertoire) -> Reading<Cow<'_, str>> {
     match raw.form {
-        Form::Absent => Reading::Missing,
+        Form::Absent | Form::Differing => Reading::Missing,
         Form::Broken => Reading::Unreadable,
         Form::Binary(number) => match number::joined(raw.bytes, number) {
             text if text.is_empty() => Reading::Missing,
@@ -168,11 +189,11 @@ pub(super) fn text(raw: Raw<'_>, repertoire: Repertoire) -> Reading<Cow<'_, str>
 }
 
 impl Repertoire {
-    fn of(vr: &str) -> Self {
-        match vr {
-            "UI" => Self::Uid,
-            "CS" | "AS" => Self::Code,
-            "DS" | "IS" | "DA" | "TM" | "DT" => Self::Number,
+    pub(super) fn of(vr: Vr) -> Self {
+        match &vr.0 {
+            b"UI" => Self::Uid,
+            b"CS" | b"AS" => Self::Code,
+            b"DS" | b"IS" | b"DA" | b"TM" | b"DT" => Self::Number,
             _ => Self::Any,
         }
     }

@@ -61,6 +61,11 @@ impl Vr {
     pub(super) const NONE: Self = Self([0, 0]);
     pub(super) const UN: Self = Self(*b"UN");
 
+    /// The value representation that is spelt so; UN for what cannot be one.
+    pub(super) fn parse(text: &str) -> Self {
+        text.as_bytes().first_chunk().map_or(Self::UN, |bytes| Self(*bytes))
+    }
+
     /// Two capital letters, as all value representations are.
     pub(super) fn is_spelt_like_one(self) -> bool {
         self.0.iter().all(u8::is_ascii_uppercase)

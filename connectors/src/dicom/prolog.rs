@@ -30,20 +30,21 @@ pub(super) enum Syntax {
     Deflated,
 }
 
-/// Moves behind the preamble.
-pub(super) fn skip_preamble<R: Read + Seek>(window: &mut Window<'_, R>) -> Result<(), Unreadable> {
+/// Moves behind the preamble; says whether it holds anything.
+pub(super) fn skip_preamble<R: Read + Seek>(window: &mut Window<'_, R>) -> Result<bool, Unreadable> {
     if window.is_at_end()? {
         return Err(Unreadable::Empty);
     }
     if let Some(head) = window.peek::<{ PREAMBLE_BYTES + 4 }>()?
         && head.ends_with(MAGIC)
     {
+        let is_used = head.iter().take(PREAMBLE_BYTES).any(|byte| *byte != 0);
         window.advance(PREAMBLE_BYTES + 4);
-        return if window.is_at_end()? { Err(Unreadable::TruncatedMeta) } else { Ok(()) };
+        return if window.is_at_end()? { Err(Unreadable::TruncatedMeta) } else { Ok(is_used) };
     }
     let left = window.left();
     match window.peek::<8>()? {
-        Some(head) if is_first_element(head, left) => Ok(()),
+        Some(head) if is_first_element(head, left) => Ok(false),
         _ => Err(Unreadable::NotDicom),
     }
 }

@@ -1,22 +1,25 @@
 //! From files to columns: a chunk of files at a time, on any thread.
 
 use std::collections::HashMap;
-use std::fs::File;
 
-use arrow::array::{Array, ArrayRef, StringArray, UInt64Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt64Array, new_null_array};
 use arrow::datatypes::DataType;
+use bytes::Bytes;
 use caim_ontology::{Role, Tag};
 
+use super::INSTANCE_UID;
+use super::annotation;
 use super::cells::{Cells, Form, Raw};
 use super::columns::{self, Doubts, Filler, Repertoire};
-use super::scan::scan;
+use super::removed::{Passed, Removed};
+use super::scan::{Sheet, scan};
 use super::unreadable::Unreadable;
 use super::wanted::{ISSUER, PATIENT, SOP_INSTANCE, Wanted};
 use super::window::BLOCK_BYTES;
 use crate::identity::Pseudonym;
 use crate::ingest::Context;
 use crate::landing::{COLLECTION, Landing, repeated};
-use crate::source::Member;
+use crate::source::{self, Member};
 use crate::values::{Reading, Rules, stored_type};
 use crate::{Code, Error};
 
@@ -53,6 +56,18 @@ pub(super) struct Chunk {
     pub(super) doubts: Vec<Doubts>,
     /// Files that gave no row, by their positions in the chunk.
     pub(super) faults: Vec<(usize, Fault)>,
+    /// What the objects note, in the order of rows.
+    pub(super) notes: Vec<annotation::Row>,
+    /// What of the objects is not stored.
+    pub(super) removed: Removed,
+}
+
+/// What is being read.
+struct Page {
+    cells: Cells,
+    passed: Passed,
+    removed: Removed,
+    notes: Vec<annotation::Row>,
 }
 
 /// Why a file gave no row.
@@ -64,10 +79,10 @@ pub(super) struct Fault {
 impl<'c> Reader<'c> {
     pub(super) fn new(context: &'c Context<'c>, landing: &'c Landing<'c>, collection: &'c str) -> Self {
         let wanted = Wanted::of(landing.table);
-        let source = |column: &caim_ontology::Column| match column.tag.and_then(|tag| wanted.find(tag)) {
-            Some((slot, _)) => Source::Attribute(Filler::of(column, slot)),
-            None if column.stored == COLLECTION => Source::Collection,
-            None => Source::Nowhere(stored_type(column.ty)),
+        let source = |column: &caim_ontology::Column| match wanted.slots(column) {
+            slots if !slots.is_empty() => Source::Attribute(Filler::of(column, slots)),
+            _ if column.stored == COLLECTION => Source::Collection,
+            _ => Source::Nowhere(stored_type(column.ty)),
         };
         let sources = landing.table.columns.iter().filter(|column| column.role != Role::UnitId).map(source);
         let sources = sources.collect();
@@ -77,36 +92,61 @@ impl<'c> Reader<'c> {
     /// Reads files. What goes wrong with one of them is told and harms no other.
     pub(super) fn read(&self, members: &[Member]) -> Chunk {
         let mut block = [0; BLOCK_BYTES];
-        let mut cells = Cells::new(self.wanted.len());
-        let (mut files, mut faults, mut uids) = (Vec::with_capacity(members.len()), Vec::new(), Vec::new());
-        for (position, member) in members.iter().enumerate() {
-            match self.object(member, &mut block, &mut cells) {
-                Ok(uid) => {
-                    files.push(position);
-                    uids.push(uid);
-                }
+        let cells = Cells::new(self.wanted.len());
+        let (passed, removed, notes) = (Passed::default(), Removed::default(), Vec::new());
+        let mut page = Page { cells, passed, removed, notes };
+        let (mut files, mut faults) = (Vec::with_capacity(members.len()), Vec::new());
+        let heads = source::heads(members);
+        for (position, (member, head)) in members.iter().zip(heads).enumerate() {
+            match self.object(member, head, &mut block, &mut page) {
+                Ok(()) => files.push(position),
                 Err(fault) => faults.push((position, fault)),
             }
         }
+        let Page { cells, removed, notes, .. } = page;
         let patients = self.patients(&cells);
         let (columns, doubts): (Vec<_>, Vec<_>) =
             self.sources.iter().map(|source| self.column(source, &cells)).unzip();
+        let columns = self.landing.ruled(columns);
         let keys = self.landing.keys(&patients, &columns);
-        Chunk { files, uids: StringArray::from(uids), columns, patients, keys, doubts, faults }
+        let uids = self.uids(&columns);
+        Chunk { files, uids, columns, patients, keys, doubts, faults, notes, removed }
     }
 
-    /// Reads a file as one more row; its SOPInstanceUID.
-    fn object(&self, member: &Member, block: &mut [u8], cells: &mut Cells) -> Result<String, Fault> {
-        let file = member.open()?;
-        let length = file.metadata().map_err(Unreadable::from)?.len();
-        scan::<File>(file, length, &self.wanted, block, cells)?;
-        match columns::text(self.last(cells, SOP_INSTANCE), Repertoire::Uid) {
-            Reading::Value(uid) => Ok(uid.into_owned()),
-            Reading::Missing | Reading::Unreadable => {
+    /// The SOPInstanceUIDs as they are stored; every object has one.
+    fn uids(&self, columns: &[ArrayRef]) -> StringArray {
+        let position = self.landing.table.stored_columns().position(|column| column.stored == INSTANCE_UID);
+        let uids = position.and_then(|position| columns.get(position)).and_then(|uids| uids.as_string_opt());
+        uids.cloned().unwrap_or_else(|| StringArray::new_null(columns.first().map_or(0, |first| first.len())))
+    }
+
+    /// Reads a file as one more row.
+    fn object(
+        &self,
+        member: &Member,
+        head: Option<Bytes>,
+        block: &mut [u8],
+        page: &mut Page,
+    ) -> Result<(), Fault> {
+        let file = member.header(head)?;
+        let length = file.length().map_err(Unreadable::from)?;
+        let Page { cells, passed, removed, notes } = page;
+        let noted = scan(file, length, block, &mut Sheet { wanted: &self.wanted, cells, passed })?;
+        let notes_of = noted.map(|noted| noted.rows(cells.rows() - 1)).transpose();
+        let uid = columns::text(self.last(cells, SOP_INSTANCE), Repertoire::Uid);
+        let read = match (uid, notes_of) {
+            (Reading::Missing | Reading::Unreadable, _) => Err(Unreadable::NoInstanceUid),
+            (Reading::Value(_), read) => read,
+        };
+        match read {
+            Ok(rows) => notes.extend(rows.into_iter().flatten()),
+            Err(reason) => {
                 cells.drop_row();
-                Err(Unreadable::NoInstanceUid.into())
+                return Err(reason.into());
             }
         }
+        removed.add(passed);
+        Ok(())
     }
 
     fn last<'a>(&self, cells: &'a Cells, tag: Tag) -> Raw<'a> {
@@ -148,7 +188,7 @@ impl<'c> Reader<'c> {
 impl Chunk {
     /// How many objects had a row.
     pub(super) fn rows(&self) -> usize {
-        self.uids.len()
+        self.files.len()
     }
 }
 
@@ -158,7 +198,7 @@ fn plain(raw: Raw<'_>) -> &str {
         Form::Text | Form::Guessed => std::str::from_utf8(raw.bytes)
             .unwrap_or_default()
             .trim_matches(|c: char| c.is_whitespace() || c == '\0'),
-        Form::Absent | Form::Broken | Form::Binary(_) => "",
+        Form::Absent | Form::Broken | Form::Differing | Form::Binary(_) => "",
     }
 }
 

@@ -25,9 +25,13 @@ pub(crate) enum Unreadable {
     NoDelimiter,
     #[error("nesting_limit: sequences are nested more than {} deep", super::nested::DEPTH)]
     NestingLimit,
+    #[error(
+        "notes_limit: its segments, regions or findings give more than 4,096 rows or take more than 2 MiB"
+    )]
+    NotesLimit,
     #[error("inflate_limit: its header inflates to more than 64 MiB")]
     InflateLimit,
-    #[error("bad_deflate: its deflated header cannot be inflated")]
+    #[error("bad_deflate: its deflated bytes cannot be inflated")]
     BadDeflate,
     #[error("transfer_syntax: it is encoded in a transfer syntax that is not in PS3.5")]
     TransferSyntax,
@@ -48,7 +52,7 @@ impl Unreadable {
             | Self::LengthExceedsFile { .. }
             | Self::NoDelimiter
             | Self::BadDeflate => Code::DamagedObject,
-            Self::NestingLimit | Self::InflateLimit => Code::ObjectLimit,
+            Self::NestingLimit | Self::NotesLimit | Self::InflateLimit => Code::ObjectLimit,
             Self::TransferSyntax => Code::TransferSyntax,
             Self::NoInstanceUid => Code::NoInstanceUid,
             Self::Io(_) => Code::Unreadable,
@@ -58,6 +62,11 @@ impl Unreadable {
 
 impl From<io::Error> for Unreadable {
     fn from(source: io::Error) -> Self {
-        Self::Io(source.kind())
+        match source.kind() {
+            // Members of archives are inflated while they are read.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Self::BadDeflate,
+            io::ErrorKind::UnexpectedEof => Self::Truncated,
+            kind => Self::Io(kind),
+        }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Window<'b, R> {
     filled: usize,
     /// Bytes behind those in the block; of a deflated header, as many as there may be.
     behind: u64,
+    /// Bytes that were moved over since the window was opened.
+    position: u64,
 }
 
 enum Supply<R> {
@@ -37,7 +39,7 @@ enum Supply<R> {
 impl<'b, R: Read + Seek> Window<'b, R> {
     /// From the beginning of `source`, which has `length` bytes.
     pub(super) fn new(source: R, length: u64, block: &'b mut [u8]) -> Self {
-        Self { supply: Supply::Plain(source), block, at: 0, filled: 0, behind: length }
+        Self { supply: Supply::Plain(source), block, at: 0, filled: 0, behind: length, position: 0 }
     }
 
     /// The rest of the bytes, inflated; `length` is that of the file.
@@ -50,7 +52,7 @@ impl<'b, R: Read + Seek> Window<'b, R> {
             }
             inflated @ (Supply::Deflated(_) | Supply::Inflated) => inflated,
         };
-        Ok(Self { supply, block: self.block, at: 0, filled: 0, behind: INFLATED_BYTES })
+        Ok(Self { supply, block: self.block, at: 0, filled: 0, behind: INFLATED_BYTES, position: 0 })
     }
 
     /// Bytes from here on, at most.
@@ -102,7 +104,14 @@ impl<'b, R: Read + Seek> Window<'b, R> {
 
     /// Moves on by bytes that are in the block.
     pub(super) fn advance(&mut self, bytes: usize) {
-        self.at = (self.at + bytes).min(self.filled);
+        let bytes = bytes.min(self.filled - self.at);
+        self.at += bytes;
+        self.position += bytes as u64;
+    }
+
+    /// Bytes from the beginning to here.
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Moves on by any number of bytes that [`Window::check_claim`] allowed.
@@ -112,10 +121,12 @@ impl<'b, R: Read + Seek> Window<'b, R> {
             self.advance(bytes as usize);
             return Ok(());
         };
+        self.advance(here);
         (self.at, self.filled) = (0, 0);
         match &mut self.supply {
             Supply::Plain(source) => {
                 let beyond = beyond as u64;
+                self.position += beyond;
                 self.behind = self.behind.checked_sub(beyond).ok_or(Unreadable::Truncated)?;
                 source.seek_relative(i64::try_from(beyond).map_err(|_| Unreadable::Truncated)?)?;
                 Ok(())
@@ -177,13 +188,7 @@ impl<R: Read> Supply<R> {
         }
         let read = match self {
             Self::Plain(source) => retry(source, room)?,
-            Self::Deflated(decoder) => retry(decoder, room).map_err(|e| match e {
-                Unreadable::Io(std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) => {
-                    Unreadable::BadDeflate
-                }
-                Unreadable::Io(std::io::ErrorKind::UnexpectedEof) => Unreadable::Truncated,
-                other => other,
-            })?,
+            Self::Deflated(decoder) => retry(decoder, room)?,
             Self::Inflated => 0,
         };
         if read == 0 && matches!(self, Self::Deflated(_)) {

@@ -8,6 +8,7 @@ use caim_ontology::{Models, Role, Table};
 
 use super::SCHEMA;
 use super::view::View;
+use crate::identity::Pseudonyms;
 use crate::landing::{COLLECTION, Landing, repeated};
 use crate::{Code, Error, Result, Secret};
 
@@ -64,6 +65,12 @@ impl<'m> Views<'m> {
             tables.push(ViewTable::new(view, table, secret)?);
         }
         Ok(Self { tables, types })
+    }
+
+    /// The same for rows of a source, whose unique identifiers are stored as the node's rules say.
+    pub(super) fn under(self, rules: &Pseudonyms) -> Self {
+        let under = |table: ViewTable<'m>| ViewTable { landing: table.landing.under(rules), ..table };
+        Self { tables: self.tables.into_iter().map(under).collect(), ..self }
     }
 
     /// The tables that resources of a type fill; none if there is no view for it.

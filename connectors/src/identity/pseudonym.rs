@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::linkage::{Id, Linkage};
-use super::{Identity, OmopColumn};
+use super::{Identity, OmopColumn, UidKey, Uids};
 use crate::{Code, Error, Result, Secret};
 
 /// Part of every pseudonym, so that the secret can serve other ends as well. A change would make every patient
@@ -93,6 +93,20 @@ impl Pseudonyms {
         let section =
             serde_json::to_vec(&self.identity).map_err(|e| Error::new(Code::Identity, "[identity]", e))?;
         Ok(hex::encode(self.secret.mac("caim.identity.1", &[&section, &self.linkage.canonical()])))
+    }
+
+    /// What makes other unique identifiers of those of the hospital, if that is asked for.
+    pub(crate) fn uids(&self) -> Option<UidKey> {
+        match self.identity.uids {
+            Uids::Kept => None,
+            Uids::Keyed => Some(UidKey::new(&self.secret)),
+        }
+    }
+
+    /// Whether the operator lists the name of a region.
+    pub(crate) fn keeps_label(&self, label: &str) -> bool {
+        let label = label.to_lowercase();
+        self.identity.labels.iter().any(|listed| listed.trim().to_lowercase() == label)
     }
 
     /// Which column of PERSON names the person.

@@ -21,6 +21,9 @@ impl Display for Report {
         left_out(f, self)?;
         list(f, "skipped files", &self.skipped, |s| format!("{}: {}", s.path, s.reason))?;
         list(f, "warnings", &self.warnings, warning)?;
+        list(f, "attributes of objects that are not stored", &self.removed, |removed| {
+            format!("{}: {} times", removed.attribute, grouped(removed.count))
+        })?;
         list(f, "rejected rows", &self.rejects, |r| {
             let line = if r.line > 0 { format!(" line {}", r.line) } else { String::new() };
             format!("{}{line}: {}: {}; {}", r.file, r.code, r.reason, r.fix)
@@ -115,7 +118,7 @@ fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
     use crate::Code;
-    use crate::report::{LeftOut, Reject, Skipped};
+    use crate::report::{LeftOut, Reject, Removed, Skipped};
 
     fn report() -> Report {
         let table = |name: &str, read, kept| TableReport {
@@ -145,6 +148,7 @@ mod tests {
             skipped: vec![Skipped { path: "__MACOSX/x".into(), reason: "junk".into() }],
             left_out: vec![column("a"), column("b")],
             derived: BuildReport::default(),
+            removed: vec![Removed { attribute: "PatientName".into(), count: 1_234_566 }],
             warnings: vec![Warning {
                 code: Code::UnreadableValue,
                 table: "omop.person".into(),
@@ -165,6 +169,7 @@ mod tests {
             "  omop.death           3          3           0         0",
             "  omop.person: a, b",
             "  __MACOSX/x: junk",
+            "  PatientName: 1,234,566 times",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line:?} in\n{text}");
         }

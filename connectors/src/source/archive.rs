@@ -8,8 +8,10 @@ use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zip::ZipArchive;
+use zip::read::ZipFile;
+use zip::{CompressionMethod, ZipArchive};
 
+use super::header::{Header, Inflating, Part};
 use super::{Member, Place, classify, open_regular};
 use crate::report::Skipped;
 use crate::{Code, Error, Result};
@@ -20,14 +22,26 @@ const ALWAYS_ALLOWED: u64 = 64 << 20;
 const MOST_RATIO: u64 = 200;
 const MOST_FILES: usize = 100_000;
 
-/// A zip on disk. Opened anew for each member: its directory is small against what it holds.
+/// A zip on disk. Opened anew for each member that is read as a whole: its directory is small against what it holds.
 #[derive(Debug)]
-pub(super) struct Archive {
+struct Archive {
     path: PathBuf,
+    file: Arc<File>,
+}
+
+/// A member of a zip.
+#[derive(Debug, Clone)]
+pub(super) struct Zipped {
+    archive: Arc<Archive>,
+    index: usize,
+    /// Its bytes; none of a member that is encrypted or packed in another way than deflated.
+    bytes: Option<Part>,
+    is_deflated: bool,
+    size: u64,
 }
 
 pub(super) fn open(path: &Path) -> Result<(Vec<Member>, Vec<Skipped>)> {
-    let archive = Arc::new(Archive { path: path.to_owned() });
+    let archive = Arc::new(Archive { path: path.to_owned(), file: Arc::new(open_regular(path)?) });
     let mut zip = archive.read()?;
     if zip.len() > MOST_FILES {
         return Err(archive.refused(Code::ZipLimit, format!("it holds {} files", zip.len())));
@@ -43,11 +57,8 @@ pub(super) fn open(path: &Path) -> Result<(Vec<Member>, Vec<Skipped>)> {
         let kind = if entry.is_symlink() { Err("a link") } else { classify(&name) };
         match kind {
             Ok(kind) => {
-                members.push(Member {
-                    name,
-                    kind,
-                    place: Place::Zipped { archive: Arc::clone(&archive), index },
-                });
+                let zipped = Zipped::new(&archive, index, &entry);
+                members.push(Member { name, kind, place: Place::Zipped(zipped) });
             }
             Err(reason) => skipped.push(Skipped { path: name, reason: reason.to_owned() }),
         }
@@ -57,13 +68,31 @@ pub(super) fn open(path: &Path) -> Result<(Vec<Member>, Vec<Skipped>)> {
     Ok((members, skipped))
 }
 
-impl Archive {
+impl Zipped {
+    fn new<R: Read>(archive: &Arc<Archive>, index: usize, entry: &ZipFile<'_, R>) -> Self {
+        let is_deflated = entry.compression() == CompressionMethod::Deflated;
+        let is_plain = is_deflated || entry.compression() == CompressionMethod::Stored;
+        let start = entry.data_start().filter(|_| is_plain && !entry.encrypted());
+        let part = |start| Part::new(Arc::clone(&archive.file), start, entry.compressed_size());
+        Self { archive: Arc::clone(archive), index, bytes: start.map(part), is_deflated, size: entry.size() }
+    }
+
+    /// A member to read its beginning where it lies. A checksum is of the whole, so none is checked.
+    pub(super) fn header(&self, name: &str) -> Result<Header> {
+        match &self.bytes {
+            Some(bytes) if self.is_deflated => Ok(Header::Deflated(Inflating::new(bytes.clone(), self.size))),
+            Some(bytes) => Ok(Header::Part(bytes.clone())),
+            None => self.inflate(name).map(Header::File),
+        }
+    }
+
     /// A member's content in a temporary file without a name, whole and with the checksum it claims.
-    pub(super) fn inflate(&self, index: usize, name: &str) -> Result<File> {
-        let refused =
-            |code, reason: String| Error::new(code, format!("{} in {}", name, self.path.display()), reason);
-        let mut zip = self.read()?;
-        let entry = zip.by_index(index).map_err(|e| refused(Code::DamagedZip, e.to_string()))?;
+    pub(super) fn inflate(&self, name: &str) -> Result<File> {
+        let refused = |code, reason: String| {
+            Error::new(code, format!("{} in {}", name, self.archive.path.display()), reason)
+        };
+        let mut zip = self.archive.read()?;
+        let entry = zip.by_index(self.index).map_err(|e| refused(Code::DamagedZip, e.to_string()))?;
         let claimed = entry.size();
         let mut file = tempfile::tempfile()
             .map_err(|e| refused(Code::Unreadable, format!("no temporary file can be made: {e}")))?;
@@ -79,7 +108,9 @@ impl Archive {
         file.rewind().map_err(|e| refused(Code::Unreadable, e.to_string()))?;
         Ok(file)
     }
+}
 
+impl Archive {
     fn read(&self) -> Result<ZipArchive<BufReader<File>>> {
         ZipArchive::new(BufReader::new(open_regular(&self.path)?))
             .map_err(|e| self.refused(Code::DamagedZip, e))

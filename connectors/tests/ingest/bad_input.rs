@@ -55,7 +55,7 @@ fn what_was_looked_for_is_named() {
 }
 
 #[test]
-fn hostile_parquet_files_are_refused_or_read_and_never_panic() {
+fn q02_hostile_parquet_files_are_refused_or_read_and_never_panic() {
     let Some(folder) = real("bad-parquet/bad_data") else { return };
     let mut node = Node::new();
     node.options.format = Format::DicomTable;
@@ -76,7 +76,7 @@ fn hostile_parquet_files_are_refused_or_read_and_never_panic() {
 }
 
 #[test]
-fn hostile_parquet_pages_are_refused_when_they_are_read() {
+fn q02_hostile_parquet_pages_are_refused_when_they_are_read() {
     let Some(folder) = real("bad-parquet/bad_data") else { return };
     let models = "schema = \"omop\"\nversion = \"1\"\ncomment = \"x\"\n[[table]]\nname = \"bad\"\nkind = \"public\"\ncomment = \"x\"\n";
     let mut refused = 0;

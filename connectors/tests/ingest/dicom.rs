@@ -1,8 +1,10 @@
 //! DICOM objects from end to end.
 
+mod annotations;
 pub(crate) mod objects;
 mod privacy;
 mod refused;
+mod sequences;
 
 use std::collections::BTreeSet;
 

@@ -35,6 +35,26 @@ fn an_attribute_that_can_lead_to_a_person_has_its_action_and_no_other_has() {
         let named = confidential.contains_key(&tag);
         assert_eq!(column.action.is_some(), named, "{}.{} {tag}", table.name, column.name);
     }
+    for (_, table, column) in models.columns() {
+        let attributes = column.also_at.iter().filter_map(|place| place.path.last());
+        for tag in attributes.filter(|tag| confidential.contains_key(tag)) {
+            assert!(column.action.is_some(), "{}.{} also at {tag}", table.name, column.name);
+        }
+    }
+}
+
+#[test]
+fn a_place_is_a_path_of_tags_with_a_value_representation_and_frames_are_two_places() {
+    let place = |path: &[Tag], vr: &str| Place { path: path.to_vec(), vr: vr.to_owned() };
+    let (dose, drug, thickness) =
+        (Tag::new(0x18, 0x1074), Tag::new(0x54, 0x16), [Tag::new(0x28, 0x9110), Tag::new(0x18, 0x50)]);
+    assert_eq!(Place::parse("0054,0016/0018,1074", "DS"), Some(vec![place(&[drug, dose], "DS")]));
+    assert_eq!(Place::parse("0018,1074 FD", "DS"), Some(vec![place(&[dose], "FD")]));
+    let frames = Place::FRAMES.map(|top| place(&[top, thickness[0], thickness[1]], "DS"));
+    assert_eq!(Place::parse("frames/0028,9110/0018,0050", "DS"), Some(frames.to_vec()));
+    for text in ["frames/", "0018", "0018,1074/", "/0018,1074"] {
+        assert_eq!(Place::parse(text, "DS"), None, "{text}");
+    }
 }
 
 #[test]
@@ -60,6 +80,16 @@ fn no_attribute_with_names_places_or_free_text_is_on_the_list() {
             [(0x0008, 0x0050), (0x0008, 0x0080), (0x0008, 0x1010), (0x0008, 0x1030), (0x0008, 0x103E)];
         assert!(!forbidden.contains(&(tag.group, tag.element)), "{}.{}", table.name, column.name);
         assert!(tag.group % 2 == 0, "{} is private", column.name);
+    }
+    for (_, _, column) in models.columns() {
+        let places = column.also_at.iter();
+        assert!(
+            places.clone().flat_map(|place| &place.path).all(|tag| tag.group % 2 == 0),
+            "{}",
+            column.name
+        );
+        let texts = ["PN", "LT", "ST", "UT", "UC", "UN", "SQ"];
+        assert!(places.clone().all(|place| !texts.contains(&place.vr.as_str())), "{}", column.name);
     }
 }
 

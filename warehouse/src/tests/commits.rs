@@ -156,7 +156,7 @@ fn garbage_collection_keeps_what_older_epochs_name_and_what_it_does_not_know() {
 }
 
 #[test]
-fn a_second_writer_is_refused_with_the_process_of_the_first_until_that_is_done() {
+fn c06_a_second_writer_is_refused_with_the_process_of_the_first_until_that_is_done() {
     let (folder, warehouse) = new_warehouse();
     let other = Warehouse::open(folder.path()).unwrap();
     let mut first = warehouse.begin(source("a")).unwrap();
@@ -230,7 +230,7 @@ fn a_folder_without_a_warehouse_is_named_with_the_command_that_makes_one() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_folder_that_cannot_be_written_is_named_with_the_permission_that_is_missing() {
+fn c10_a_folder_that_cannot_be_written_is_named_with_the_permission_that_is_missing() {
     // Nobody may make folders there, not even root.
     let refused = Warehouse::create(std::path::Path::new("/sys/caim")).unwrap_err().to_string();
     assert!(refused.contains("/sys/caim/warehouse/data") && refused.contains("permission"), "{refused}");

@@ -17,7 +17,7 @@ fn publish_next(warehouse: &Warehouse) {
 }
 
 #[test]
-fn every_reader_sees_exactly_one_committed_epoch_while_others_are_made() {
+fn c07_every_reader_sees_exactly_one_committed_epoch_while_others_are_made() {
     let (folder, warehouse) = new_warehouse();
     publish_next(&warehouse);
     let done = AtomicBool::new(false);

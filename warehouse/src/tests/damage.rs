@@ -38,7 +38,7 @@ fn read_all(epoch: &crate::Epoch) -> crate::Result<()> {
 }
 
 #[test]
-fn a_damaged_newest_manifest_is_named_and_no_older_one_answers() {
+fn c05_a_damaged_newest_manifest_is_named_and_no_older_one_answers() {
     let folder = two_epochs();
     let path = manifest(folder.path(), 2);
     let whole = fs::read(&path).unwrap();
@@ -111,7 +111,7 @@ fn a_manifest_from_another_history_is_listed() {
 }
 
 #[test]
-fn a_flipped_bit_in_any_data_file_is_refused_and_listed() {
+fn q04_a_flipped_bit_in_any_data_file_is_refused_and_listed() {
     let folder = two_epochs();
     let files = data_files(folder.path());
     assert_eq!(files.len(), 6, "series, study and patients of two batches");
@@ -128,7 +128,7 @@ fn a_flipped_bit_in_any_data_file_is_refused_and_listed() {
 }
 
 #[test]
-fn a_truncated_or_deleted_data_file_is_refused_and_listed() {
+fn q05_a_truncated_or_deleted_data_file_is_refused_and_listed() {
     let folder = two_epochs();
     for path in data_files(folder.path()) {
         let whole = fs::read(&path).unwrap();
@@ -172,7 +172,7 @@ fn a_damaged_file_is_healed_by_ingesting_the_same_content_again() {
 }
 
 #[test]
-fn a_newer_format_is_refused_and_nothing_is_written() {
+fn c11_a_newer_format_is_refused_and_nothing_is_written() {
     let folder = two_epochs();
     let path = manifest(folder.path(), 3);
     fs::write(&path, r#"{"format": 2, "epoch": 3}"#).unwrap();

@@ -65,7 +65,8 @@ fn expected(template: &Path) -> (Content, Content, usize) {
 }
 
 #[test]
-fn whatever_step_of_a_commit_fails_a_reader_sees_the_old_or_the_new_epoch_and_the_next_commit_works() {
+fn c02_c04_whatever_step_of_a_commit_fails_a_reader_sees_the_old_or_the_new_epoch_and_the_next_commit_works()
+{
     let template = before();
     let (old, new, operations) = expected(template.path());
     for fault in FAULTS {
@@ -171,7 +172,7 @@ fn whatever_step_of_making_a_warehouse_fails_making_it_again_works() {
 }
 
 #[test]
-fn a_full_disk_and_a_missing_permission_are_said_with_their_cure() {
+fn c03_a_full_disk_and_a_missing_permission_are_said_with_their_cure() {
     let template = before();
     let (_, _, operations) = expected(template.path());
     for (code, cure) in [(28, "The disk is full: free space"), (13, "permission"), (30, "mount it writable")]

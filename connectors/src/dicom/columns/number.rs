@@ -37,7 +37,7 @@ fn read<T>(
     convert: impl Fn(&[u8], Number) -> Option<T>,
 ) -> Values<T> {
     match raw.form {
-        Form::Absent => Values::none(Reading::Missing),
+        Form::Absent | Form::Differing => Values::none(Reading::Missing),
         Form::Broken => Values::none(Reading::Unreadable),
         Form::Text | Form::Guessed => {
             let mut values = raw.bytes.split(|byte| *byte == b'\\').map(trimmed);

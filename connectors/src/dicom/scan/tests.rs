@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 
 use caim_ontology::{Models, Tag};
 
+use super::super::annotation::Noted;
 use super::super::cells::{Cells, Form};
+use super::super::removed::Passed;
 use super::super::unreadable::Unreadable;
 use super::super::wanted::Wanted;
 use super::super::window::BLOCK_BYTES;
@@ -39,6 +41,8 @@ struct Scanned {
     wanted: &'static Wanted,
     cells: Cells,
     outcome: Result<(), Unreadable>,
+    noted: Option<Noted>,
+    passed: Passed,
     /// Bytes of the file that were read.
     read: usize,
 }
@@ -50,9 +54,15 @@ fn scan(bytes: &[u8]) -> Scanned {
     let wanted = &*WANTED;
     let mut cells = Cells::new(wanted.len());
     let mut source = Counted { bytes: Cursor::new(bytes), read: 0 };
-    let outcome = super::scan(&mut source, bytes.len() as u64, wanted, &mut [0; BLOCK_BYTES], &mut cells);
+    let mut passed = Passed::default();
+    let mut sheet = super::Sheet { wanted, cells: &mut cells, passed: &mut passed };
+    let read = super::scan(&mut source, bytes.len() as u64, &mut [0; BLOCK_BYTES], &mut sheet);
+    let (noted, outcome) = match read {
+        Ok(noted) => (noted, Ok(())),
+        Err(reason) => (None, Err(reason)),
+    };
     assert_eq!(cells.rows(), usize::from(outcome.is_ok()), "a row for every object and no half one");
-    Scanned { read: source.read, wanted, cells, outcome }
+    Scanned { read: source.read, wanted, cells, outcome, noted, passed }
 }
 
 impl Scanned {

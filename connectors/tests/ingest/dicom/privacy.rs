@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
-use caim_connectors::{Code, Identity};
+use caim_connectors::{Code, Identity, Uids};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
@@ -74,7 +74,7 @@ fn cells_with(node: &Node, name: &str, text: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_name_number_comment_or_private_element_of_an_object_is_stored() {
+fn d15_d16_no_name_number_comment_or_private_element_of_an_object_is_stored() {
     let node = node();
     let bytes = canaries();
     assert!(bytes.windows(CANARY.len()).filter(|window| *window == CANARY.as_bytes()).count() > 25);
@@ -88,7 +88,7 @@ fn no_name_number_comment_or_private_element_of_an_object_is_stored() {
 }
 
 #[test]
-fn the_bytes_of_the_warehouse_hold_no_canary_either() {
+fn d15_d16_the_bytes_of_the_warehouse_hold_no_canary_either() {
     let node = node();
     node.write("p/CANARY^FILE.dcm", canaries());
     node.ingest(&node.source("p"));
@@ -157,7 +157,7 @@ fn an_object_and_a_table_of_series_name_the_same_patient() {
 }
 
 #[test]
-fn an_old_persons_birth_date_stays_in_the_node_and_an_impossible_one_nowhere() {
+fn d17_d18_an_old_persons_birth_date_stays_in_the_node_and_an_impossible_one_nowhere() {
     let node = node();
     let old = Object::new("1.1")
         .with(tags::PATIENT_AGE, VR::AS, "095Y")
@@ -175,4 +175,61 @@ fn an_old_persons_birth_date_stays_in_the_node_and_an_impossible_one_nowhere() {
     assert_eq!(cells, [["-", "-", "-"], ["95", "1928-02-29", "2023-01-05"]]);
     assert_eq!(warned(&report, Code::UnreadableValue), 2);
     assert_eq!(table(&report, "dicom.instance").kept, 2);
+}
+
+/// Keys of `identity` that make other unique identifiers.
+fn keyed() -> Identity {
+    Identity { uids: Uids::Keyed, ..Identity::default() }
+}
+
+#[test]
+fn keyed_identifiers_hide_the_real_ones_and_still_join_across_standards_and_runs() {
+    let mut node = node();
+    node.identity = keyed();
+    node.write("p/a.dcm", Object::new("1.2.777.1").with(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.777").bytes());
+    node.ingest(&node.source("p"));
+    node.options.format = caim_connectors::Format::Auto;
+    node.ingest(&node.write("omop/PERSON.csv", "person_id,person_source_value\n1,P1\n"));
+    node.write(
+        "more/image_occurrence.csv",
+        "image_occurrence_id,person_id,image_study_uid,image_series_uid,wadors_uri\n\
+         5,1,1.2.777,1.2.3.1,https://pacs/studies/1.2.777\n",
+    );
+    node.write("more/PERSON.csv", "person_id,person_source_value\n1,P1\n");
+    node.ingest(&node.source("more"));
+    let series = "PatientID,StudyInstanceUID,SeriesInstanceUID\nP1,1.2.777,1.2.777.9\n";
+    node.ingest(&node.write("series.csv", series));
+    let instance = node.cells("dicom.instance", &["studyinstanceuid", "seriesinstanceuid", "sopinstanceuid"]);
+    let [study, series, uid] = &instance[0][..] else { panic!("three columns") };
+    for keyed in [study, series, uid] {
+        assert!(keyed.starts_with("2.25."), "{keyed}");
+    }
+    let occurrence =
+        node.cells("omop.image_occurrence", &["image_study_uid", "image_series_uid", "wadors_uri"]);
+    assert_eq!(occurrence, [[study.as_str(), series.as_str(), "-"]]);
+    let studies: Vec<_> = node.cells("dicom.series", &["studyinstanceuid"]).concat();
+    assert_eq!(studies, [study.as_str(), study.as_str()]);
+    for name in ["dicom.instance", "dicom.series", "omop.image_occurrence", "eucaim.image_series"] {
+        assert_eq!(cells_with(&node, name, "1.2.777"), Vec::<String>::new(), "{name}");
+    }
+    let mut again = super::node();
+    again.identity = keyed();
+    again
+        .write("q/a.dcm", Object::new("1.2.777.1").with(tags::STUDY_INSTANCE_UID, VR::UI, "1.2.777").bytes());
+    again.ingest(&again.source("q"));
+    let columns = ["studyinstanceuid", "seriesinstanceuid", "sopinstanceuid"];
+    assert_eq!(again.cells("dicom.instance", &columns), instance);
+}
+
+#[test]
+fn objects_with_keyed_identifiers_are_still_told_from_others() {
+    let mut node = node();
+    node.identity = keyed();
+    for (name, uid) in [("a/1.dcm", "1.1"), ("b/1.dcm", "1.1"), ("b/2.dcm", "1.2")] {
+        node.write(name, Object::new(uid).bytes());
+    }
+    node.ingest(&node.source("a"));
+    let report = node.ingest(&node.source("b"));
+    assert_eq!((table(&report, "dicom.instance").kept, table(&report, "dicom.instance").duplicates), (1, 1));
+    assert!(node.ingest(&node.source("b")).unchanged);
 }

@@ -31,7 +31,7 @@ fn with_header(syntax: &str, rest: &[u8]) -> Vec<u8> {
     [&[0; 128][..], b"DICM", &element, rest].concat()
 }
 
-/// The three files that kill a reader which believes what it reads.
+/// The four files that kill a reader which believes what it reads.
 fn write_killers(node: &Node) {
     let claim = [&[8, 0, 0x30, 0][..], &0xFFFF_FFF0_u32.to_le_bytes(), b"1234"].concat();
     node.write("k/claim.dcm", with_header("1.2.840.10008.1.2", &claim));
@@ -42,6 +42,8 @@ fn write_killers(node: &Node) {
     let mut bomb = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut bomb, &[head, vec![0; 1 << 20]].concat()).unwrap();
     node.write("k/bomb.dcm", with_header("1.2.840.10008.1.2.1.99", &bomb.finish().unwrap()));
+    let group = [&[2, 0, 0, 0, b'U', b'L', 4, 0][..], &0xFFFF_FFF0_u32.to_le_bytes()].concat();
+    node.write("k/group.dcm", [&[0; 128][..], b"DICM", &group].concat());
     node.write("k/whole.dcm", Object::new("1.2.3").bytes());
 }
 
@@ -55,6 +57,7 @@ fn ingest_killers() {
             ("bomb.dcm", Code::ObjectLimit, "inflate_limit"),
             ("claim.dcm", Code::DamagedObject, "length_exceeds_file"),
             ("deep.dcm", Code::ObjectLimit, "nesting_limit"),
+            ("group.dcm", Code::DamagedObject, "length_exceeds_file"),
         ]
     );
     assert_eq!(table(&report, "dicom.instance").kept, 1);
@@ -68,7 +71,7 @@ fn peak() -> u64 {
 }
 
 #[test]
-fn files_made_to_kill_a_reader_are_refused_without_much_memory() {
+fn d04_d05_d07_d08_files_made_to_kill_a_reader_are_refused_without_much_memory() {
     if std::env::var_os(ALONE).is_some() {
         // What the program needs for any ingest is not the killers' doing.
         let usual = node();
@@ -78,7 +81,7 @@ fn files_made_to_kill_a_reader_are_refused_without_much_memory() {
         assert!(peak() - before < 64 << 20, "{} bytes more", peak() - before);
         return;
     }
-    let name = "dicom::refused::files_made_to_kill_a_reader_are_refused_without_much_memory";
+    let name = "dicom::refused::d04_d05_d07_d08_files_made_to_kill_a_reader_are_refused_without_much_memory";
     let alone = Command::new(std::env::current_exe().unwrap())
         .args([name, "--exact", "--nocapture"])
         .env(ALONE, "1")
@@ -89,7 +92,7 @@ fn files_made_to_kill_a_reader_are_refused_without_much_memory() {
 }
 
 #[test]
-fn every_file_that_gives_no_row_is_named_with_its_reason_and_the_others_come_in() {
+fn d01_d02_d03_d12_every_file_that_gives_no_row_is_named_with_its_reason_and_the_others_come_in() {
     let node = node();
     let object = Object::new("1.2.3").bytes();
     for (name, bytes) in [
@@ -124,7 +127,7 @@ fn every_file_that_gives_no_row_is_named_with_its_reason_and_the_others_come_in(
 }
 
 #[test]
-fn of_two_objects_with_one_identifier_the_first_by_name_stays() {
+fn d20_d21_of_two_objects_with_one_identifier_the_first_by_name_stays() {
     let node = node();
     node.write("a/2.dcm", Object::new("1.2.3").with(tags::KVP, VR::DS, "120").bytes());
     node.write("a/1.dcm", Object::new("1.2.3").with(tags::KVP, VR::DS, "100").bytes());
@@ -137,6 +140,19 @@ fn of_two_objects_with_one_identifier_the_first_by_name_stays() {
     let skipped: Vec<&str> = report.skipped.iter().map(|skipped| skipped.path.as_str()).collect();
     assert_eq!((skipped, table(&report, "dicom.instance").duplicates), (vec!["3.dcm"], 1));
     assert_eq!(node.cells("dicom.instance", &["kvp"]), [["100.0"]]);
+}
+
+#[test]
+fn d09_d10_a_number_without_bytes_or_with_too_few_is_null() {
+    for (length, bytes) in [(0, &[][..]), (1, &[7][..])] {
+        let node = node();
+        let rows = [&[0x28, 0, 0x10, 0, b'U', b'S', length, 0][..], bytes].concat();
+        let uid = [8, 0, 0x18, 0, b'U', b'I', 4, 0, b'1', b'.', b'2', 0];
+        let object = with_header("1.2.840.10008.1.2.1", &[&uid[..], &rows, &[0; 10]].concat());
+        node.write("a/1.dcm", object);
+        let report = node.ingest(&node.source("a"));
+        assert_eq!((report.kept(), node.cells("dicom.instance", &["rows"])), (1, vec![vec!["-".to_owned()]]));
+    }
 }
 
 #[test]
@@ -183,24 +199,70 @@ fn a_dry_run_and_a_sample_tell_and_write_nothing() {
     assert_eq!((report.kept(), report.batch, node.epoch()), (7, None, 0));
 }
 
+/// Objects by their names in an archive.
+fn packed() -> Vec<(&'static str, Vec<u8>)> {
+    let large = Object::new("2.3").with(dicom_core::Tag(0x0009, 0x1001), VR::UT, &"x".repeat(100_000));
+    let large = large.with(tags::KVP, VR::DS, "120").bytes();
+    vec![("x/IM1", Object::new("2.1").bytes()), ("x/IM2", Object::new("2.2").bytes()), ("y/IM3", large)]
+}
+
+fn zip_of(files: &[(&str, Vec<u8>)], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        writer.start_file(*name, options).unwrap();
+        std::io::Write::write_all(&mut writer, bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+fn tar_of(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
 #[test]
-fn objects_are_found_in_folders_zips_and_alone_without_being_asked_for() {
+fn objects_are_found_in_folders_archives_and_alone_without_being_asked_for() {
     let mut node = node();
     node.options.format = caim_connectors::Format::Auto;
     node.write("a/IM0001", Object::new("1.1").bytes());
     node.write("a/read.me", b"text");
-    let zip = node.source("b.zip");
-    let mut writer = zip::ZipWriter::new(std::fs::File::create(&zip).unwrap());
-    for (name, uid) in [("x/IM1", "2.1"), ("x/IM2", "2.2")] {
-        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-        std::io::Write::write_all(&mut writer, &Object::new(uid).bytes()).unwrap();
-    }
-    writer.finish().unwrap();
     let alone = node.write("c.dcm", Object::new("3.1").bytes());
-    for (source, kept) in [(node.source("a"), 1), (zip, 2), (alone, 1)] {
+    for (source, kept) in [(node.source("a"), 1), (alone, 1)] {
         let report = node.ingest(&source);
         assert_eq!((report.format.as_str(), report.kept()), ("dicom", kept), "{}", source.display());
     }
+    let tar = tar_of(&packed());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &tar).unwrap();
+    for (name, bytes) in [
+        ("stored.zip", zip_of(&packed(), zip::CompressionMethod::Stored)),
+        ("deflated.zip", zip_of(&packed(), zip::CompressionMethod::Deflated)),
+        ("a.tar", tar),
+        ("a.tar.gz", gzip.finish().unwrap()),
+    ] {
+        let node = super::node();
+        let report = node.ingest(&node.write(name, bytes));
+        assert_eq!((report.format.as_str(), report.kept()), ("dicom", 3), "{name}");
+        let cells = node.cells("dicom.instance", &["sopinstanceuid", "kvp"]);
+        assert_eq!(cells, [["2.1", "-"], ["2.2", "-"], ["2.3", "120.0"]], "{name}");
+    }
+}
+
+#[test]
+fn an_object_in_a_zip_that_cannot_be_inflated_is_named_and_harms_no_other() {
+    let mut bytes = zip_of(&packed(), zip::CompressionMethod::Deflated);
+    let name = bytes.windows(5).position(|window| window == b"x/IM1").unwrap();
+    bytes[name + 5..name + 25].fill(0xFF);
+    let node = node();
+    let report = node.ingest(&node.write("a.zip", bytes));
+    assert_eq!(rejects(&report), [("x/IM1", Code::DamagedObject, "bad_deflate")]);
+    assert_eq!(table(&report, "dicom.instance").kept, 2);
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn flushed(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_length_beyond_the_file_is_refused_before_anything_is_read_for_it() {
+fn d05_a_length_beyond_the_file_is_refused_before_anything_is_read_for_it() {
     for (group, element) in [
         (0x0008, 0x0030),
         (0x0008, 0x0020),
@@ -55,7 +55,7 @@ fn a_length_beyond_the_file_is_refused_before_anything_is_read_for_it() {
 }
 
 #[test]
-fn sequences_are_nested_as_deep_as_the_limit_and_no_deeper() {
+fn d06_d07_sequences_are_nested_as_deep_as_the_limit_and_no_deeper() {
     for (depth, outcome) in
         [(1, "ok"), (60, "ok"), (64, "ok"), (65, "nesting_limit"), (100_000, "nesting_limit")]
     {
@@ -66,7 +66,7 @@ fn sequences_are_nested_as_deep_as_the_limit_and_no_deeper() {
 }
 
 #[test]
-fn a_deflated_header_inflates_to_the_limit_and_no_further() {
+fn d08_a_deflated_header_inflates_to_the_limit_and_no_further() {
     assert_eq!(word(&scan(&bomb(1 << 20, 1)).outcome), "ok");
     assert_eq!(word(&scan(&bomb(1 << 30, 1)).outcome), "inflate_limit");
     // The claim is within the limit, and more than there is.
@@ -81,7 +81,7 @@ fn a_deflated_header_inflates_to_the_limit_and_no_further() {
 }
 
 #[test]
-fn broken_files_have_their_reasons() {
+fn d01_d02_d03_d04_d12_broken_files_have_their_reasons() {
     let explicit = |bytes: &[u8]| [&meta(EXPLICIT)[..], bytes].concat();
     let made = Made::Explicit;
     let mut group_length = meta(EXPLICIT);
@@ -106,6 +106,21 @@ fn broken_files_have_their_reasons() {
     ] {
         assert_eq!(word(&scan(&bytes).outcome), outcome, "{} bytes", bytes.len());
     }
+}
+
+#[test]
+fn what_follows_the_last_wanted_attribute_is_counted_so_far_and_no_reason_to_refuse() {
+    let made = Made::Explicit;
+    let uid = made.element(0x0008, 0x0018, "UI", b"1.2.3\0");
+    let comment = made.element(0x0040, 0x2400, "LT", b"text");
+    let broken = made.head(0x0040, 0xA730, "SQ", 0x00FF_FFFF);
+    let scanned = scan(&[meta(EXPLICIT), uid.clone(), comment, broken].concat());
+    assert_eq!(scanned.outcome, Ok(()));
+    assert!(scanned.passed.tags().contains(&Tag::new(0x0040, 0x2400)));
+    let endless = made.element(0x0040, 0x0001, "SH", b"ab").repeat(200_000);
+    let scanned = scan(&[meta(EXPLICIT), uid, endless].concat());
+    assert!(scanned.outcome.is_ok() && scanned.passed.is_full());
+    assert!(scanned.read < 8 * BLOCK_BYTES, "{}", scanned.read);
 }
 
 proptest! {

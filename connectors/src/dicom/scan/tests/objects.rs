@@ -77,6 +77,77 @@ impl Made {
     }
 }
 
+/// Objects in every encoding, images and annotations, with sequences of known and unknown length: for a clone without real
+/// ones.
+pub(super) fn made_objects() -> Vec<Vec<u8>> {
+    let mut objects = vec![[meta(DEFLATED), deflated(&Made::Explicit.data_set())].concat()];
+    for (syntax, made) in [(EXPLICIT, Made::Explicit), (IMPLICIT, Made::Implicit), (BIG, Made::Big)] {
+        objects.push([meta(syntax), made.data_set()].concat());
+        for class in
+            ["1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.4.1"]
+        {
+            objects.push([meta(syntax), made.sequences(class)].concat());
+        }
+    }
+    objects
+}
+
+impl Made {
+    fn padded(self, group: u16, element: u16, vr: &str, text: &str) -> Vec<u8> {
+        let mut value = text.as_bytes().to_vec();
+        value.resize(value.len().next_multiple_of(2), 0);
+        self.element(group, element, vr, &value)
+    }
+
+    /// A sequence of one item, with lengths or with delimiters.
+    fn sequence(self, group: u16, element: u16, has_length: bool, item: &[u8]) -> Vec<u8> {
+        let length = |bytes: usize| if has_length { bytes as u32 } else { u32::MAX };
+        let mut inner = [self.head(0xFFFE, 0xE000, "", length(item.len())), item.to_vec()].concat();
+        if !has_length {
+            inner.extend(self.head(0xFFFE, 0xE00D, "", 0));
+        }
+        let mut bytes = self.head(group, element, "SQ", length(inner.len()));
+        bytes.extend(inner);
+        if !has_length {
+            bytes.extend(self.head(0xFFFE, 0xE0DD, "", 0));
+        }
+        bytes
+    }
+
+    /// An object with a segment, a finding and functional groups.
+    pub(super) fn sequences(self, class: &str) -> Vec<u8> {
+        let code = |element, group| {
+            let entry = [
+                self.padded(8, 0x100, "SH", "4147007"),
+                self.padded(8, 0x102, "SH", "SCT"),
+                self.padded(8, 0x104, "LO", "Mass"),
+            ];
+            self.sequence(group, element, false, &entry.concat())
+        };
+        let finding = [
+            self.padded(0x40, 0xA010, "CS", "CONTAINS"),
+            self.padded(0x40, 0xA040, "CS", "CODE"),
+            code(0xA043, 0x40),
+            code(0xA168, 0x40),
+        ];
+        let container = self.sequence(0x40, 0xA730, true, &finding.concat());
+        let segment = [code(0x3, 0x62), self.element(0x62, 4, "US", &self.u16(1)), code(0xF, 0x62)];
+        let measures = [self.padded(0x18, 0x50, "DS", "3"), self.padded(0x28, 0x30, "DS", "0.5\\0.5")];
+        let measures = self.sequence(0x28, 0x9110, true, &measures.concat());
+        [
+            self.padded(8, 0x16, "UI", class),
+            self.padded(8, 0x18, "UI", "1.2.3"),
+            self.sequence(8, 0x1115, false, &self.padded(0x20, 0xE, "UI", "1.2.3.4")),
+            self.padded(0x28, 8, "IS", "1"),
+            self.sequence(0x40, 0xA730, false, &container),
+            self.sequence(0x62, 2, true, &segment.concat()),
+            self.sequence(0x5200, 0x9229, true, &measures),
+            self.sequence(0x5200, 0x9230, false, &measures),
+        ]
+        .concat()
+    }
+}
+
 /// Preamble and meta group for a transfer syntax.
 pub(super) fn meta(syntax: &str) -> Vec<u8> {
     let mut syntax = syntax.as_bytes().to_vec();
@@ -165,7 +236,7 @@ fn values_of_implicit_sequences_in_unknown_elements_are_skipped() {
 }
 
 #[test]
-fn elements_without_a_value_representation_are_read_among_others() {
+fn d11_elements_without_a_value_representation_are_read_among_others() {
     let (explicit, implicit) = (Made::Explicit, Made::Implicit);
     let set = [
         explicit.element(0x0008, 0x0018, "UI", b"1.2.3\0"),
@@ -185,7 +256,7 @@ fn padding_and_garbage_behind_the_header_do_no_harm() {
 }
 
 #[test]
-fn an_odd_length_an_empty_value_and_an_endless_one_are_no_reason_to_give_up() {
+fn d09_d10_an_odd_length_an_empty_value_and_an_endless_one_are_no_reason_to_give_up() {
     let made = Made::Explicit;
     let set = [
         made.element(0x0008, 0x0018, "UI", b"1.2.3"),
@@ -200,7 +271,7 @@ fn an_odd_length_an_empty_value_and_an_endless_one_are_no_reason_to_give_up() {
 }
 
 #[test]
-fn text_is_read_in_the_character_set_that_the_object_names() {
+fn d19_text_is_read_in_the_character_set_that_the_object_names() {
     let made = Made::Explicit;
     let object = |terms: &[u8], value: &[u8]| {
         let set = [made.element(8, 5, "CS", terms), made.element(0x0008, 0x0070, "LO", value)].concat();
@@ -211,6 +282,26 @@ fn text_is_read_in_the_character_set_that_the_object_names() {
     assert_eq!(object(b"GB18030 ", b"\xcd\xf5").text(MANUFACTURER), "王");
     assert_eq!(object(b"", b"M\xfcller").form(MANUFACTURER), Form::Guessed);
     assert_eq!(object(b"ISO_IR 192", b"M\xfcller").form(MANUFACTURER), Form::Broken);
+}
+
+#[test]
+fn a_sequence_is_read_alike_whether_lengths_or_delimiters_bound_it() {
+    const THICKNESS: Tag = Tag::new(0x0018, 0x0050);
+    for object in made_objects().iter().filter(|object| scan(object).noted.is_some()) {
+        let rows = scan(object).noted.unwrap().rows(0).unwrap();
+        assert_eq!((rows.len(), rows[0].series.as_deref()), (1, Some("1.2.3.4")));
+    }
+    let annotated = made_objects().iter().filter(|object| scan(object).noted.is_some()).count();
+    assert_eq!(annotated, 6);
+    let instance = Models::bundled().unwrap().table("dicom", "instance").unwrap().clone();
+    let slots = WANTED.slots(instance.column("SliceThickness").unwrap());
+    assert_eq!((slots.len(), slots[0]), (3, WANTED.slot(THICKNESS)));
+    for class in made_objects().iter().filter(|object| object.windows(14).any(|w| w == b"5.1.4.1.1.4.1\0")) {
+        let scanned = scan(class);
+        for slot in &slots[1..] {
+            assert_eq!(super::super::super::prolog::trimmed(scanned.cells.last(*slot).bytes), b"3");
+        }
+    }
 }
 
 #[test]
