@@ -8,7 +8,7 @@ mod folder;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -30,6 +30,8 @@ pub(crate) struct Source {
     /// What is not read, and why.
     pub(crate) skipped: Vec<Skipped>,
     stamps: Vec<Stamp>,
+    /// What tells the content of fetched tables from another, with their names.
+    contents: Vec<(String, Vec<u8>)>,
 }
 
 /// One readable file of a source.
@@ -68,6 +70,8 @@ pub(crate) enum Evidence {
 enum Place {
     File(PathBuf),
     Zipped { archive: Arc<Archive>, index: usize },
+    /// A Parquet file without a name, read by one at a time.
+    Fetched(Arc<File>),
 }
 
 /// A file on disk as it was when the source was opened.
@@ -96,13 +100,21 @@ impl Source {
         match Content::of(&mut file, &name).map_err(|e| Error::io(&path, &e))? {
             Content::Zip => {
                 let (members, skipped) = archive::open(&path)?;
-                Ok(Self { path, members, skipped, stamps })
+                Ok(Self { path, members, skipped, stamps, contents: Vec::new() })
             }
             Content::Table(kind) => {
                 let members = vec![Member { name, kind, place: Place::File(path.clone()) }];
-                Ok(Self { path, members, skipped: Vec::new(), stamps })
+                Ok(Self { path, members, skipped: Vec::new(), stamps, contents: Vec::new() })
             }
         }
+    }
+
+    /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
+    /// their content.
+    pub(crate) fn fetched(name: &str, tables: Vec<(String, File)>, contents: Vec<(String, Vec<u8>)>) -> Self {
+        let member = |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
+        let members = tables.into_iter().map(member).collect();
+        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.
@@ -137,6 +149,12 @@ impl Source {
             digest.update(&stamp.name);
             digest.update(content);
         }
+        for (name, content) in &self.contents {
+            for part in [name.as_bytes(), content] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+        }
         Ok(hex::encode(digest.finalize()))
     }
 
@@ -157,6 +175,14 @@ impl Source {
         self.members.iter().filter(|member| kinds.contains(&member.kind))
     }
 
+    /// A path of the same name beside a member, with another extension. Members of zips and databases have none.
+    pub(crate) fn beside(&self, member: &Member, extension: &str) -> Option<PathBuf> {
+        match &member.place {
+            Place::File(path) => Some(path.with_extension(extension)),
+            Place::Zipped { .. } | Place::Fetched(_) => None,
+        }
+    }
+
     /// The members that are tables of CSV or Parquet.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Member> {
         self.of_kind(&[Kind::Text, Kind::Parquet])
@@ -169,6 +195,7 @@ impl Member {
         match &self.place {
             Place::File(path) => open_regular(path),
             Place::Zipped { archive, index } => archive.inflate(*index, &self.name),
+            Place::Fetched(file) => rewound(file).map_err(|e| Error::io(&self.name, &e)),
         }
     }
 
@@ -179,6 +206,12 @@ impl Member {
         let file = parts.next().unwrap_or_default();
         (stem(file), parts.next().map(stem))
     }
+}
+
+fn rewound(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(file)
 }
 
 impl Stamp {
