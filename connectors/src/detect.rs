@@ -208,8 +208,9 @@ fn has_object(source: &Source) -> Result<bool> {
 
 fn unmapped(source: &Source) -> Error {
     let reason = "no mapping file in DIR/tables is for one of its files, and none lies beside one";
-    Error::new(Code::TableMapping, source.path.display(), reason)
-        .with_fix("write DIR/tables/NAME.toml with `files = [\"...\"]`; docs/node-operators.md has an example")
+    Error::new(Code::TableMapping, source.path.display(), reason).with_fix(
+        "write DIR/tables/NAME.toml with `files = [\"...\"]`; docs/node-operators.md has an example",
+    )
 }
 
 fn unknown(source: &Source) -> Error {

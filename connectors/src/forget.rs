@@ -45,11 +45,17 @@ pub fn forget(
 ) -> Result<Removed> {
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let (issuer, id) = (patient.0.unwrap_or(&identity.issuer), patient.1);
-    let blank = || Error::new(Code::Option, "--patient", "it is blank").with_fix("give the identifier of one patient");
+    let blank = || {
+        Error::new(Code::Option, "--patient", "it is blank").with_fix("give the identifier of one patient")
+    };
     let pseudonym = pseudonyms.of(issuer, id).ok_or_else(blank)?;
     let current = warehouse.current()?;
     if current.secret_id().is_some_and(|stored| stored != secret.id()) {
-        return Err(Error::new(Code::Secret, "secret", "the pseudonyms of this warehouse were made with another one"));
+        return Err(Error::new(
+            Code::Secret,
+            "secret",
+            "the pseudonyms of this warehouse were made with another one",
+        ));
     }
     mark(warehouse, &pseudonym)?;
     let rows = remove(warehouse, models, secret, &pseudonym, progress)?;
@@ -114,7 +120,7 @@ fn prepared(warehouse: &Warehouse) -> Result<&State> {
 pub(crate) struct Forgotten {
     /// None where nobody was: the common case costs nothing.
     marks: Option<Arc<Marks>>,
-    table: Option<TableName>,
+    table: Option<Arc<TableName>>,
 }
 
 struct Marks {
@@ -142,7 +148,7 @@ impl Forgotten {
 
     /// The same for the writer of one table.
     pub(crate) fn of_table(&self, table: &TableName) -> Self {
-        Self { marks: self.marks.clone(), table: Some(table.clone()) }
+        Self { marks: self.marks.clone(), table: Some(Arc::new(table.clone())) }
     }
 
     /// Notes the ordinal of a patient who has come in.
@@ -169,7 +175,7 @@ impl Forgotten {
         let kept = filter_record_batch(rows, &keep).unwrap_or_else(|_| rows.slice(0, 0));
         let gone = (rows.num_rows() - kept.num_rows()) as u64;
         if gone > 0 {
-            *met.left_out.entry(table.clone()).or_default() += gone;
+            *met.left_out.entry(table.as_ref().clone()).or_default() += gone;
         }
         kept
     }

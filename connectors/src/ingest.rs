@@ -18,8 +18,8 @@ use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::{
-    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table, fhir, omop,
-    table,
+    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table,
+    fhir, omop, table,
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.

@@ -73,9 +73,7 @@ mod stored;
 mod tally;
 mod target;
 
-pub use build::{
-    Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality,
-};
+pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
 pub use code::Code;
 pub use error::{Error, Result};
 pub use forget::{Removed, forget};

@@ -69,7 +69,10 @@ pub(crate) enum Evidence {
 #[derive(Debug, Clone)]
 enum Place {
     File(PathBuf),
-    Zipped { archive: Arc<Archive>, index: usize },
+    Zipped {
+        archive: Arc<Archive>,
+        index: usize,
+    },
     /// A Parquet file without a name, read by one at a time.
     Fetched(Arc<File>),
 }
@@ -112,7 +115,8 @@ impl Source {
     /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
     /// their content.
     pub(crate) fn fetched(name: &str, tables: Vec<(String, File)>, contents: Vec<(String, Vec<u8>)>) -> Self {
-        let member = |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
+        let member =
+            |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
         Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }

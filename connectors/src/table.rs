@@ -39,8 +39,12 @@ pub(crate) fn ingest(
     target: &mut Target,
     tally: &mut Tally,
 ) -> Result<()> {
-    let mut connector =
-        Connector { context, names: NameKey::new(context.secret), writers: BTreeMap::new(), patients: HashMap::new() };
+    let mut connector = Connector {
+        context,
+        names: NameKey::new(context.secret),
+        writers: BTreeMap::new(),
+        patients: HashMap::new(),
+    };
     for (member, mapping) in members {
         connector.member(member, mapping, target, tally)?;
     }
@@ -66,7 +70,8 @@ impl Connector<'_> {
         let columns = self.columns(mapping, &opened.header, &member.name)?;
         tally.table(&format!("{SHEETS}.{}", member.table_names().0));
         let used: Vec<usize> = columns.values().copied().collect();
-        let unused = opened.header.iter().enumerate().filter(|(i, name)| !used.contains(i) && !name.is_empty());
+        let unused =
+            opened.header.iter().enumerate().filter(|(i, name)| !used.contains(i) && !name.is_empty());
         unused.for_each(|(_, name)| tally.left_out(name));
         let names: Vec<String> = columns.keys().cloned().collect();
         self.context.progress.started(&member.name, opened.total);
@@ -85,7 +90,12 @@ impl Connector<'_> {
     }
 
     /// Where the header has each column that the mapping reads.
-    fn columns(&self, mapping: &TableMapping, header: &[String], file: &str) -> Result<BTreeMap<String, usize>> {
+    fn columns(
+        &self,
+        mapping: &TableMapping,
+        header: &[String],
+        file: &str,
+    ) -> Result<BTreeMap<String, usize>> {
         let collection = match self.context.collection {
             crate::Collection::Column(name) => Some(name.as_str()),
             crate::Collection::Id(_) | crate::Collection::Default => None,
@@ -116,7 +126,8 @@ impl Connector<'_> {
         let mut columns = BTreeMap::new();
         for (name, raw) in names.iter().zip(&batch.columns) {
             let read = values::read(text, raw, &Rules::omop());
-            let read = read.map_err(|e| Error::new(Code::DamagedParquet, &member.name, format!("column {name}: {e}")))?;
+            let read = read
+                .map_err(|e| Error::new(Code::DamagedParquet, &member.name, format!("column {name}: {e}")))?;
             tally.warn(Code::Encoding, Some(name), read.latin1, &[]);
             columns.insert(name.clone(), read.array);
         }
@@ -131,14 +142,24 @@ impl Connector<'_> {
             (id, _) => repeated(id.unwrap_or_default(), lines.len()),
         };
         tally.kept(lines.len() as u64);
-        let sheet = Sheet { columns: &columns, lines: &lines, collections: &collections, mapping, names: &self.names };
+        let sheet = Sheet {
+            columns: &columns,
+            lines: &lines,
+            collections: &collections,
+            mapping,
+            names: &self.names,
+        };
         for (number, entry) in mapping.entries.iter().enumerate() {
             let made = sheet.rows(self.context.models, number, tally)?;
             let table = entry.table(self.context.models)?;
             let landing = Landing::new(SHEETS, table, self.context.secret);
             let (arrays, keep) = made;
-            let patients: Vec<Option<Patient>> =
-                patients.iter().zip(keep.iter()).filter(|(_, keep)| *keep == Some(true)).map(|(p, _)| *p).collect();
+            let patients: Vec<Option<Patient>> = patients
+                .iter()
+                .zip(keep.iter())
+                .filter(|(_, keep)| *keep == Some(true))
+                .map(|(p, _)| *p)
+                .collect();
             let rows = landing.land(&patients, &arrays)?;
             let writer = match self.writers.entry(table.name.clone()) {
                 std::collections::btree_map::Entry::Occupied(writer) => writer.into_mut(),
@@ -170,7 +191,8 @@ impl Connector<'_> {
             tally.reject(&member.name, Fault { line: lines.line(row), code: Code::BadKey, reason });
         }
         let kept = |(name, array): (String, ArrayRef)| Ok((name, filter(&array, &keep)?));
-        let columns = columns.into_iter().map(kept).collect::<std::result::Result<_, arrow::error::ArrowError>>();
+        let columns =
+            columns.into_iter().map(kept).collect::<std::result::Result<_, arrow::error::ArrowError>>();
         Ok((columns.map_err(|e| Error::new(Code::Model, &member.name, e))?, lines.filter(&keep)))
     }
 
@@ -195,7 +217,8 @@ impl Connector<'_> {
             return Ok(Some(*patient));
         }
         let pseudonyms = self.context.pseudonyms;
-        let found = issuer.map_or_else(|| pseudonyms.of_default_issuer(id), |issuer| pseudonyms.of(issuer, id));
+        let found =
+            issuer.map_or_else(|| pseudonyms.of_default_issuer(id), |issuer| pseudonyms.of(issuer, id));
         let Some(pseudonym) = found else { return Ok(None) };
         let patient = Patient { pseudonym, ordinal: target.ordinal(&pseudonym)? };
         self.patients.insert(known, patient);
@@ -205,8 +228,11 @@ impl Connector<'_> {
 
 /// A column of plain text: how the cells of a sheet are read first.
 fn text_column(models: &Models) -> Result<&Column> {
-    let table = models.table(crate::build::COMMON, "patient").map_err(|e| Error::new(Code::Model, PATIENT_ID, e))?;
-    table.column(PATIENT_ID).ok_or_else(|| Error::new(Code::Model, PATIENT_ID, "the model has no such column"))
+    let table =
+        models.table(crate::build::COMMON, "patient").map_err(|e| Error::new(Code::Model, PATIENT_ID, e))?;
+    table
+        .column(PATIENT_ID)
+        .ok_or_else(|| Error::new(Code::Model, PATIENT_ID, "the model has no such column"))
 }
 
 /// Texts of one column.

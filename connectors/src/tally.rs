@@ -54,7 +54,14 @@ impl Tally {
     pub(crate) fn table(&mut self, name: &str) {
         self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
             let name = name.to_owned();
-            self.tables.push(TableReport { name, read: 0, kept: 0, duplicates: 0, rejected: 0, forgotten: 0 });
+            self.tables.push(TableReport {
+                name,
+                read: 0,
+                kept: 0,
+                duplicates: 0,
+                rejected: 0,
+                forgotten: 0,
+            });
             self.tables.len() - 1
         });
     }

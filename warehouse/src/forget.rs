@@ -81,7 +81,8 @@ impl Warehouse {
 
 /// Which rows are of other patients, or of none.
 fn others(rows: &RecordBatch, ordinal: u32) -> BooleanArray {
-    let patients = rows.column_by_name(PATIENT).and_then(|column| column.as_any().downcast_ref::<UInt32Array>());
+    let patients =
+        rows.column_by_name(PATIENT).and_then(|column| column.as_any().downcast_ref::<UInt32Array>());
     match patients {
         Some(patients) => patients.iter().map(|patient| Some(patient != Some(ordinal))).collect(),
         None => BooleanArray::from(vec![true; rows.num_rows()]),

@@ -85,7 +85,9 @@ pub fn run(args: Args) -> Outcome {
         if let Some(source) = args.sources.iter().find(|source| !is_path(source)) {
             let named = source.to_string_lossy();
             let scheme = named.split("://").next().unwrap_or_default();
-            anyhow::bail!("--watch looks at files, not at {scheme}: run `caim ingest` again instead, as from cron");
+            anyhow::bail!(
+                "--watch looks at files, not at {scheme}: run `caim ingest` again instead, as from cron"
+            );
         }
         watch::watch(&args.sources, |source| {
             // What is wrong with one source is said, and the others are still watched.
@@ -105,7 +107,8 @@ pub fn run(args: Args) -> Outcome {
 
 /// Takes in one source and prints the report.
 fn take(args: &Args, source: &Path) -> anyhow::Result<Report> {
-    let shown: Box<dyn Progress> = if args.json { Box::new(Events::default()) } else { Box::new(Shown::new()) };
+    let shown: Box<dyn Progress> =
+        if args.json { Box::new(Events::default()) } else { Box::new(Shown::new()) };
     let report = crate::ingest::ingest(&args.dir, source, &args.options(), shown.as_ref())?;
     let mut out = std::io::stdout().lock();
     if args.json {

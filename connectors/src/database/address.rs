@@ -97,13 +97,16 @@ fn host(config: &Config) -> Result<String> {
 }
 
 fn is_loopback(name: &str) -> bool {
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name == "localhost"
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
         || Path::new(name).is_absolute()
 }
 
 /// The URL without its parameter `schema`, and that.
 fn take_schema(text: &str) -> (String, String) {
-    let Some((base, parameters)) = text.split_once('?') else { return (text.to_owned(), "public".to_owned()) };
+    let Some((base, parameters)) = text.split_once('?') else {
+        return (text.to_owned(), "public".to_owned());
+    };
     let mut schema = "public".to_owned();
     let mut others = Vec::new();
     for parameter in parameters.split('&') {
@@ -126,12 +129,17 @@ mod tests {
         assert_eq!(address.name, "postgres://127.0.0.1:5433/omop?schema=cdm");
         assert_eq!(address.config.get_password(), Some(b"s3cret".as_slice()));
         let socket = Address::parse("postgresql://ann@/omop?host=/run/pg&schema=cdm").unwrap();
-        assert_eq!((socket.name.as_str(), socket.schema.as_str()), ("postgres:///run/pg:5432/omop?schema=cdm", "cdm"));
+        assert_eq!(
+            (socket.name.as_str(), socket.schema.as_str()),
+            ("postgres:///run/pg:5432/omop?schema=cdm", "cdm")
+        );
     }
 
     #[test]
     fn another_machine_and_unknown_parameters_are_refused_without_the_password() {
-        for url in ["postgres://ann:s3cret@db.example/omop", "postgres://ann:s3cret@localhost/omop?sschema=cdm"] {
+        for url in
+            ["postgres://ann:s3cret@db.example/omop", "postgres://ann:s3cret@localhost/omop?sschema=cdm"]
+        {
             let error = Address::parse(url).err().unwrap();
             assert_eq!(error.code(), Code::Database);
             assert!(!error.to_string().contains("s3cret"), "{error}");

@@ -73,7 +73,8 @@ pub(super) fn find(from: &mut Transaction<'_>, address: &Address, models: &Model
     for row in rows {
         let (table, oid, rows): (String, i64, i64) = (row.get(0), row.get(2), row.get(4));
         let column = Listed { name: row.get(1), oid: u32::try_from(oid).unwrap_or(0), ty: row.get(3) };
-        let (_, columns) = tables.entry(table).or_insert_with(|| (u64::try_from(rows).unwrap_or(0), Vec::new()));
+        let (_, columns) =
+            tables.entry(table).or_insert_with(|| (u64::try_from(rows).unwrap_or(0), Vec::new()));
         columns.push(column);
     }
     let known = tables.into_iter().filter_map(|(name, columns)| {
@@ -81,7 +82,8 @@ pub(super) fn find(from: &mut Transaction<'_>, address: &Address, models: &Model
     });
     let found = known.collect::<Result<Vec<_>>>()?;
     if found.is_empty() {
-        let reason = format!("schema {} has no table of the OMOP model that this user may see", address.schema);
+        let reason =
+            format!("schema {} has no table of the OMOP model that this user may see", address.schema);
         return Err(Error::new(Code::NothingFound, &address.name, reason)
             .with_fix("name the schema of the CDM: postgres://user@host/db?schema=cdm"));
     }
@@ -92,11 +94,16 @@ fn found(name: String, table: &Table, (rows, listed): (u64, Vec<Listed>)) -> Res
     let header: Vec<String> = listed.iter().map(|column| column.name.clone()).collect();
     let mapping = Mapping::new(table, &header, |_| None);
     let mut columns = Vec::new();
-    for listed in listed.iter().enumerate().filter(|(i, _)| mapping.positions.contains(&Some(*i))).map(|(_, l)| l) {
+    for listed in
+        listed.iter().enumerate().filter(|(i, _)| mapping.positions.contains(&Some(*i))).map(|(_, l)| l)
+    {
         columns.push(fetched(&name, listed)?);
     }
     let key = table.key.first().and_then(|key| {
-        columns.iter().find(|c| c.name.eq_ignore_ascii_case(key) && c.form == Form::Integer).map(|c| c.name.clone())
+        columns
+            .iter()
+            .find(|c| c.name.eq_ignore_ascii_case(key) && c.form == Form::Integer)
+            .map(|c| c.name.clone())
     });
     Ok(Found { name, columns, others: mapping.left_out, key, rows })
 }

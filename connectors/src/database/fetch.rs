@@ -36,10 +36,8 @@ pub(super) fn all(
 ) -> Result<Source> {
     let mut client = address.connect()?;
     let mut snapshot = begin(&mut client, address)?;
-    let name: String = snapshot
-        .query_one("SELECT pg_export_snapshot()", &[])
-        .map_err(|e| address.fault(cause(&e)))?
-        .get(0);
+    let name: String =
+        snapshot.query_one("SELECT pg_export_snapshot()", &[]).map_err(|e| address.fault(cause(&e)))?.get(0);
     let tables = find(&mut snapshot, address, models)?;
     let mut parts = Vec::new();
     for table in &tables {
@@ -49,14 +47,16 @@ pub(super) fn all(
         }
     }
     progress.started(&address.name, Some(tables.iter().map(|table| table.rows).sum()));
-    let fetched = Fetch { address, snapshot: &name, parts: &parts, next: AtomicUsize::new(0), progress }.run();
+    let fetched =
+        Fetch { address, snapshot: &name, parts: &parts, next: AtomicUsize::new(0), progress }.run();
     progress.finished();
     source(address, &tables, &parts, fetched?)
 }
 
 /// A transaction that can only read, and sees one moment.
 fn begin<'c>(client: &'c mut Client, address: &Address) -> Result<Transaction<'c>> {
-    let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
     transaction.start().map_err(|e| address.fault(cause(&e)))
 }
 
@@ -64,7 +64,9 @@ fn begin<'c>(client: &'c mut Client, address: &Address) -> Result<Transaction<'c
 fn split<'t>(from: &mut Transaction<'_>, address: &Address, table: &'t Found) -> Result<Vec<Part<'t>>> {
     let wanted = (table.rows / PART_ROWS + 1).min(PARTS);
     let whole = || vec![Part { table, number: 0, condition: "true".to_owned() }];
-    let Some(key) = table.key.as_ref().filter(|_| wanted > 1).map(|key| quote(key)) else { return Ok(whole()) };
+    let Some(key) = table.key.as_ref().filter(|_| wanted > 1).map(|key| quote(key)) else {
+        return Ok(whole());
+    };
     let bounds = format!("SELECT min({key})::int8, max({key})::int8 FROM {}", qualified(address, table));
     let row = from.query_one(&bounds, &[]).map_err(|e| unreadable(table, &cause(&e)))?;
     let (Some(low), Some(high)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)) else {
@@ -106,9 +108,13 @@ impl Fetch<'_> {
     fn run(&self) -> Result<Vec<Spooled>> {
         let connections = thread::available_parallelism().map_or(1, usize::from).clamp(1, CONNECTIONS);
         let done = thread::scope(|scope| {
-            let workers: Vec<_> = (0..connections.min(self.parts.len())).map(|_| scope.spawn(|| self.work())).collect();
+            let workers: Vec<_> =
+                (0..connections.min(self.parts.len())).map(|_| scope.spawn(|| self.work())).collect();
             let failed = || Err(self.address.fault("its reader ended early"));
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| failed())).collect::<Result<Vec<_>>>()
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|_| failed()))
+                .collect::<Result<Vec<_>>>()
         })?;
         let mut parts: Vec<(usize, Spooled)> = done.into_iter().flatten().collect();
         parts.sort_by_key(|(number, _)| *number);
@@ -121,7 +127,10 @@ impl Fetch<'_> {
         let mut client = self.address.connect().inspect_err(|_| self.stop())?;
         let mut transaction = begin(&mut client, self.address)?;
         let share = format!("SET TRANSACTION SNAPSHOT '{}'", self.snapshot.replace('\'', ""));
-        transaction.batch_execute(&share).map_err(|e| self.address.fault(cause(&e))).inspect_err(|_| self.stop())?;
+        transaction
+            .batch_execute(&share)
+            .map_err(|e| self.address.fault(cause(&e)))
+            .inspect_err(|_| self.stop())?;
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(part) = self.parts.get(number) else { return Ok(done) };
@@ -137,9 +146,13 @@ impl Fetch<'_> {
     fn part(&self, from: &mut Transaction<'_>, part: &Part<'_>) -> Result<Spooled> {
         let columns: Vec<&str> = part.table.columns.iter().map(|column| column.select.as_str()).collect();
         let (columns, table) = (columns.join(", "), qualified(self.address, part.table));
-        let copy = format!("COPY (SELECT {columns} FROM {table} WHERE {}) TO STDOUT (FORMAT binary)", part.condition);
+        let copy = format!(
+            "COPY (SELECT {columns} FROM {table} WHERE {}) TO STDOUT (FORMAT binary)",
+            part.condition
+        );
         let reader = from.copy_out(&copy).map_err(|e| unreadable(part.table, &cause(&e)))?;
-        write(reader, part.table, |rows| self.progress.advanced(rows)).map_err(|e| unreadable(part.table, &told(&e)))
+        write(reader, part.table, |rows| self.progress.advanced(rows))
+            .map_err(|e| unreadable(part.table, &told(&e)))
     }
 }
 

@@ -59,7 +59,8 @@ impl Content {
 pub(super) fn write<R: BufRead>(reader: R, table: &Found, advanced: impl Fn(u64)) -> io::Result<Spooled> {
     let mut tuples = Tuples::new(reader, table.columns.len())?;
     let (file, schema) = (tempfile::tempfile()?, schema(table));
-    let mut writer = ArrowWriter::try_new(file.try_clone()?, Arc::clone(&schema), None).map_err(io::Error::other)?;
+    let mut writer =
+        ArrowWriter::try_new(file.try_clone()?, Arc::clone(&schema), None).map_err(io::Error::other)?;
     let mut columns: Vec<Values> = table.columns.iter().map(|column| Values::new(column.form)).collect();
     let (mut content, mut rows, mut pending, mut bytes) = (Content::default(), 0, 0, 0);
     loop {

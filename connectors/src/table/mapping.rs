@@ -106,7 +106,9 @@ impl TableMapping {
         let path = path.display().to_string();
         let mapping = Self { path, text, patient, issuer, dates, decimal_comma, entries: table, files };
         for entry in &mapping.entries {
-            mapping.check(entry, models).map_err(|reason| fault(format!("table {}: {reason}", entry.name)))?;
+            mapping
+                .check(entry, models)
+                .map_err(|reason| fault(format!("table {}: {reason}", entry.name)))?;
         }
         Ok(mapping)
     }
@@ -156,7 +158,9 @@ impl TableMapping {
         if cell.values.is_some() && cell.column.is_none() {
             return Err("values belong to a column of the file".to_owned());
         }
-        if let Some(key) = cell.key.as_ref().filter(|key| !self.entries.iter().any(|entry| entry.name == **key)) {
+        if let Some(key) =
+            cell.key.as_ref().filter(|key| !self.entries.iter().any(|entry| entry.name == **key))
+        {
             return Err(format!("no row of table {key} is made here, whose key it could be"));
         }
         let codes = cell.values.iter().flat_map(BTreeMap::values).chain(&cell.value);

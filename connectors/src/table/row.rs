@@ -31,7 +31,9 @@ impl Sheet<'_> {
     /// The rows that an entry of the mapping makes: one for each row of the sheet in which any column that it reads has
     /// a value.
     pub(super) fn rows(&self, models: &Models, number: usize, tally: &mut Tally) -> Result<Made> {
-        let Some(entry) = self.mapping.entries.get(number) else { return Ok((Vec::new(), BooleanArray::from(vec![false; 0]))) };
+        let Some(entry) = self.mapping.entries.get(number) else {
+            return Ok((Vec::new(), BooleanArray::from(vec![false; 0])));
+        };
         let table = entry.table(models)?;
         let keep = self.filled(entry);
         let mut arrays = Vec::with_capacity(table.columns.len());
@@ -58,7 +60,9 @@ impl Sheet<'_> {
         column: &Column,
         tally: &mut Tally,
     ) -> Result<Option<ArrayRef>> {
-        let named = |stored: &str| entry.columns.iter().find(|(name, _)| name.to_lowercase() == stored).map(|(_, c)| c);
+        let named = |stored: &str| {
+            entry.columns.iter().find(|(name, _)| name.to_lowercase() == stored).map(|(_, c)| c)
+        };
         if column.stored == DATASET {
             return Ok(Some(Arc::clone(self.collections)));
         }
@@ -72,7 +76,8 @@ impl Sheet<'_> {
         if let Some(cell) = column.stored.strip_suffix("_original").and_then(named) {
             return Ok(Some(self.said(cell)));
         }
-        let own_key = table.key.first().is_some_and(|key| *key == column.stored) && column.ty == ColumnType::Integer;
+        let own_key =
+            table.key.first().is_some_and(|key| *key == column.stored) && column.ty == ColumnType::Integer;
         Ok(own_key.then(|| self.keys(number)))
     }
 
@@ -166,7 +171,9 @@ impl Sheet<'_> {
 
     /// The keys of the rows that an entry makes.
     fn keys(&self, number: usize) -> ArrayRef {
-        let Some(entry) = self.mapping.entries.get(number) else { return Arc::new(Int64Array::new_null(self.lines.len())) };
+        let Some(entry) = self.mapping.entries.get(number) else {
+            return Arc::new(Int64Array::new_null(self.lines.len()));
+        };
         let parts: Vec<Option<&ArrayRef>> =
             self.mapping.key_of(entry).iter().map(|column| self.columns.get(column)).collect();
         let value = |array: Option<&ArrayRef>, row: usize| {

@@ -7,7 +7,8 @@ use caim_connectors::{Code, Quiet, forget, rollback};
 use crate::fixture::{Node, table, warned};
 
 const SERIES: &str = "PatientID,StudyInstanceUID,SeriesInstanceUID\nCANARY-7,1.2,1.2.1\nP2,1.3,1.3.1\n";
-const PERSON: &str = "person_id,gender_concept_id,year_of_birth,person_source_value\n1,8507,1950,CANARY-7\n2,8532,1960,P2\n";
+const PERSON: &str =
+    "person_id,gender_concept_id,year_of_birth,person_source_value\n1,8507,1950,CANARY-7\n2,8532,1960,P2\n";
 
 impl Node {
     fn forget(&self, id: &str) -> caim_connectors::Removed {
@@ -80,7 +81,10 @@ fn a_batch_that_is_rolled_back_leaves_every_table_and_may_come_again() {
     let batch = node.ingest(&source).batch.unwrap();
     let undo = |batch| rollback(&node.warehouse, &node.models, &node.secret, batch, &Quiet);
     undo(batch).unwrap();
-    assert_eq!((node.count("landing.series"), node.count("dicom.study"), node.count("omop.person")), (0, 0, 2));
+    assert_eq!(
+        (node.count("landing.series"), node.count("dicom.study"), node.count("omop.person")),
+        (0, 0, 2)
+    );
     assert_eq!(undo(batch).unwrap_err().code(), Code::Option, "it is gone already");
     assert_eq!(node.ingest(&source).kept(), 2);
 }

@@ -59,7 +59,10 @@ fn linked_identifiers_meet_in_one_patient() {
 fn images_of_omop_join_dicom_by_uid_and_by_the_patient_of_the_linkage_table() {
     let mut node = Node::new();
     node.identity.linkage = Some(node.write("links.csv", "local,P1,local,MRN1\n"));
-    node.write("dicom/s.csv", "PatientID,SeriesInstanceUID,StudyInstanceUID,Modality\nP1,1.2.1,1.2,CT\nMRN2,1.3.1,1.3,MR\n");
+    node.write(
+        "dicom/s.csv",
+        "PatientID,SeriesInstanceUID,StudyInstanceUID,Modality\nP1,1.2.1,1.2,CT\nMRN2,1.3.1,1.3,MR\n",
+    );
     node.ingest(&node.source("dicom"));
     node.write("cdm/person.csv", format!("{PERSON}1,8507,1950,,MRN1\n2,8532,1960,,MRN2\n"));
     node.write(

@@ -62,7 +62,10 @@ fn a_database_and_its_export_bring_the_same_rows_in_every_table() {
     let (by_wire, by_file) = (Node::new(), Node::new());
     for table in TABLES {
         let path = by_file.write(&format!("export/{}.csv", table.to_uppercase()), "");
-        server.export(&format!("SET TIME ZONE 'Asia/Tokyo'; COPY cdm.{table} TO STDOUT (FORMAT csv, HEADER)"), &path);
+        server.export(
+            &format!("SET TIME ZONE 'Asia/Tokyo'; COPY cdm.{table} TO STDOUT (FORMAT csv, HEADER)"),
+            &path,
+        );
     }
     let wire = by_wire.ingest(&server.url("cdm"));
     let file = by_file.ingest(&by_file.source("export"));
@@ -117,8 +120,16 @@ fn o04_a_changed_type_or_a_lost_column_stops_the_ingest_by_name_and_the_old_epoc
     let node = Node::new();
     let epoch = node.ingest(&server.url("cdm")).epoch;
     let changes = [
-        ("ALTER TABLE cdm.measurement ALTER unit_source_value TYPE jsonb USING '1'", Code::ColumnType, "unit_source_value"),
-        ("ALTER TABLE cdm.measurement DROP unit_source_value, DROP measurement_id", Code::MissingColumn, "measurement_id"),
+        (
+            "ALTER TABLE cdm.measurement ALTER unit_source_value TYPE jsonb USING '1'",
+            Code::ColumnType,
+            "unit_source_value",
+        ),
+        (
+            "ALTER TABLE cdm.measurement DROP unit_source_value, DROP measurement_id",
+            Code::MissingColumn,
+            "measurement_id",
+        ),
     ];
     for (change, code, column) in changes {
         server.run(change);

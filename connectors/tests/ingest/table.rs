@@ -53,7 +53,8 @@ fn a_sheet_of_a_spreadsheet_comes_in_as_its_mapping_says() {
     let columns = ["histologic_grade_value_as_concept", "histologic_grade_value_as_concept_original"];
     assert_eq!(node.cells("eucaim.histologic_grade", &columns), [["-", "G9"], ["EUCAIM:COM1002679", "G1"]]);
     let unmapped: Vec<_> = report.warnings.iter().filter(|w| w.code == Code::UnmappedValue).collect();
-    let unmapped: Vec<_> = unmapped.iter().map(|w| (w.column.as_deref().unwrap(), w.lines.as_slice())).collect();
+    let unmapped: Vec<_> =
+        unmapped.iter().map(|w| (w.column.as_deref().unwrap(), w.lines.as_slice())).collect();
     assert_eq!(unmapped, [("Grad", &[5][..]), ("Index", &[3][..])]);
     let unread = report.warnings.iter().find(|w| w.code == Code::UnreadableValue).unwrap();
     assert_eq!((unread.column.as_deref(), unread.lines.as_slice()), (Some("Datum"), &[3, 5][..]));
@@ -104,8 +105,14 @@ fn the_worked_example_of_the_documentation_brings_686_patients_into_five_tables(
     node.write("tables/lymph_node.toml", LYMPH_NODE);
     let report = node.ingest(&source);
     assert_eq!((table(&report, "table.lymph_node").kept, report.has_rejects()), (686, false));
-    assert!(report.warnings.iter().all(|warning| warning.code != Code::UnmappedValue), "{:?}", report.warnings);
-    for (name, rows) in [("patient", 686), ("cancer_condition", 686), ("tumor", 686), ("histologic_grade", 686)] {
+    assert!(
+        report.warnings.iter().all(|warning| warning.code != Code::UnmappedValue),
+        "{:?}",
+        report.warnings
+    );
+    for (name, rows) in
+        [("patient", 686), ("cancer_condition", 686), ("tumor", 686), ("histologic_grade", 686)]
+    {
         assert_eq!(node.count(&format!("eucaim.{name}")), rows, "{name}");
     }
     assert_eq!(node.count("eucaim.tumor_marker_test"), 2 * 686);
@@ -123,11 +130,13 @@ fn the_worked_example_of_the_documentation_brings_686_patients_into_five_tables(
     assert_eq!(sum("eucaim.cancer_condition", "cancer_condition_age_at_diagnosis"), field("age"));
     let markers = sum("eucaim.tumor_marker_test", "tumor_marker_test_as_number");
     assert_eq!(markers, field("estrg_recp") + field("prog_recp"));
-    let died = node.cells("eucaim.patient", &["patient_deceased"]).iter().filter(|cell| cell[0] == "true").count();
+    let died =
+        node.cells("eucaim.patient", &["patient_deceased"]).iter().filter(|cell| cell[0] == "true").count();
     assert_eq!(died, 171);
     let grades = node.cells("eucaim.histologic_grade", &["histologic_grade_value_as_concept"]);
     assert_eq!(grades.iter().filter(|cell| cell[0] == "EUCAIM:COM1002684").count(), 444);
     assert_eq!(node.cells("eucaim.cancer_condition", &["cancer_condition_code"])[0], ["EUCAIM:CLIN1000060"]);
-    let [conditions, tumours] = ["eucaim.cancer_condition", "eucaim.tumor"].map(|t| node.cells(t, &["cancer_condition_id"]));
+    let [conditions, tumours] =
+        ["eucaim.cancer_condition", "eucaim.tumor"].map(|t| node.cells(t, &["cancer_condition_id"]));
     assert_eq!(conditions, tumours, "tumours refer to the diagnoses of their own line");
 }

@@ -37,7 +37,8 @@ impl Watched {
 
 /// Calls `take` with each source that has settled, until the program is ended.
 pub(super) fn watch(sources: &[PathBuf], mut take: impl FnMut(&Path)) -> ! {
-    let mut all: Vec<(&PathBuf, Watched)> = sources.iter().map(|source| (source, Watched::default())).collect();
+    let mut all: Vec<(&PathBuf, Watched)> =
+        sources.iter().map(|source| (source, Watched::default())).collect();
     loop {
         for (source, watched) in &mut all {
             let look = look(source);

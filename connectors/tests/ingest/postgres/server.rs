@@ -79,7 +79,8 @@ impl Server {
 
     fn psql(&self) -> Command {
         let mut psql = Command::new(self.bin.join("psql"));
-        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", "postgres", "-h"]).arg(self.folder.path());
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", USER, "-d", "postgres", "-h"])
+            .arg(self.folder.path());
         psql.env("PGPASSWORD", PASSWORD);
         psql
     }
