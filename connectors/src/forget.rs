@@ -175,7 +175,7 @@ impl Forgotten {
         let kept = filter_record_batch(rows, &keep).unwrap_or_else(|_| rows.slice(0, 0));
         let gone = (rows.num_rows() - kept.num_rows()) as u64;
         if gone > 0 {
-            *met.left_out.entry(table.as_ref().clone()).or_default() += gone;
+            *met.left_out.entry(TableName::clone(table)).or_default() += gone;
         }
         kept
     }

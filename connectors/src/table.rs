@@ -8,6 +8,7 @@ mod row;
 
 pub(crate) use mapping::TableMapping;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::source::Member;
 use crate::tally::{Fault, Tally};
 use crate::target::{Target, Writer};
 use crate::values::{self, Rules};
-use crate::{Code, Error, Result};
+use crate::{Code, Collection, Error, Result};
 use row::Sheet;
 
 /// The column of the common model that says which collection a row came with.
@@ -97,8 +98,8 @@ impl Connector<'_> {
         file: &str,
     ) -> Result<BTreeMap<String, usize>> {
         let collection = match self.context.collection {
-            crate::Collection::Column(name) => Some(name.as_str()),
-            crate::Collection::Id(_) | crate::Collection::Default => None,
+            Collection::Column(name) => Some(name.as_str()),
+            Collection::Id(_) | Collection::Default => None,
         };
         let wanted = mapping.columns().into_iter().chain(collection);
         let found = wanted.map(|name| match position(header, name) {
@@ -133,14 +134,7 @@ impl Connector<'_> {
         }
         let (columns, lines) = self.with_patients(columns, batch.lines, (member, mapping), tally)?;
         let patients = self.patients(&columns, mapping, target)?;
-        let collections: ArrayRef = match (self.context.collection.id(), self.context.collection) {
-            (None, crate::Collection::Column(name)) => {
-                let named = columns.get(name).map(Arc::clone).unwrap_or_else(|| repeated("", lines.len()));
-                target.collections(named.as_string::<i32>());
-                named
-            }
-            (id, _) => repeated(id.unwrap_or_default(), lines.len()),
-        };
+        let collections = self.collections(&columns, lines.len(), target);
         tally.kept(lines.len() as u64);
         let sheet = Sheet {
             columns: &columns,
@@ -150,26 +144,39 @@ impl Connector<'_> {
             names: &self.names,
         };
         for (number, entry) in mapping.entries.iter().enumerate() {
-            let made = sheet.rows(self.context.models, number, tally)?;
+            let (arrays, keep) = sheet.rows(self.context.models, number, tally)?;
             let table = entry.table(self.context.models)?;
             let landing = Landing::new(SHEETS, table, self.context.secret);
-            let (arrays, keep) = made;
-            let patients: Vec<Option<Patient>> = patients
-                .iter()
-                .zip(keep.iter())
-                .filter(|(_, keep)| *keep == Some(true))
-                .map(|(p, _)| *p)
-                .collect();
-            let rows = landing.land(&patients, &arrays)?;
+            let kept = patients.iter().zip(keep.iter()).filter(|(_, keep)| *keep == Some(true));
+            let kept: Vec<Option<Patient>> = kept.map(|(patient, _)| *patient).collect();
+            let rows = landing.land(&kept, &arrays)?;
             let writer = match self.writers.entry(table.name.clone()) {
-                std::collections::btree_map::Entry::Occupied(writer) => writer.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => {
+                Entry::Occupied(writer) => writer.into_mut(),
+                Entry::Vacant(place) => {
                     place.insert(target.writer(&landing.name, Arc::clone(&landing.schema))?)
                 }
             };
             writer.write(&rows)?;
         }
         Ok(())
+    }
+
+    /// The collection of every row.
+    fn collections(
+        &self,
+        columns: &BTreeMap<String, ArrayRef>,
+        rows: usize,
+        target: &mut Target,
+    ) -> ArrayRef {
+        let named = match self.context.collection {
+            Collection::Column(name) => columns.get(name),
+            Collection::Id(_) | Collection::Default => None,
+        };
+        let Some(named) = named else {
+            return repeated(self.context.collection.id().unwrap_or_default(), rows);
+        };
+        target.collections(named.as_string::<i32>());
+        Arc::clone(named)
     }
 
     /// The rows that name a patient; the others are rejected.
