@@ -8,12 +8,15 @@ pub mod batches;
 pub mod build;
 pub mod check;
 pub mod demo;
+pub mod forget;
 pub mod hub;
 pub mod ingest;
 pub mod init;
 pub mod node;
 pub mod ontology;
 mod progress;
+pub mod quality;
+pub mod rollback;
 pub mod sql;
 pub mod verify;
 
@@ -45,7 +48,7 @@ Your own node:
   caim node /srv/caim
 
 Exit codes: 0 done, 1 error, 2 usage, 3 finished with rejected inputs, 4 refused for privacy,
-5 node or hub unreachable. Data goes to stdout, logs to stderr (CAIM_LOG=debug shows more).";
+5 node or hub unreachable, 6 quality below its limits. Data goes to stdout, logs to stderr (CAIM_LOG=debug shows more).";
 
 /// A command with its flags.
 #[derive(Debug, Subcommand)]
@@ -60,6 +63,12 @@ pub enum Command {
     Build(build::Args),
     /// List what a node has taken in
     Batches(batches::Args),
+    /// Say what is doubtful about a node's records
+    Quality(quality::Args),
+    /// Take out what one ingest brought
+    Rollback(rollback::Args),
+    /// Remove a patient from a node, for good
+    Forget(forget::Args),
     /// Check every file of a node's warehouse against its hash
     Verify(verify::Args),
     /// Run a node: it dials its hub and listens nowhere
@@ -83,6 +92,7 @@ impl Command {
         match self {
             Self::Node(_) | Self::Hub(_) => Verbosity::Service,
             Self::Demo(_) | Self::Init(_) | Self::Ingest(_) | Self::Build(_) => Verbosity::Quiet,
+            Self::Rollback(_) | Self::Forget(_) | Self::Quality(_) => Verbosity::Quiet,
             Self::Batches(_) | Self::Verify(_) | Self::Ontology(_) => Verbosity::Quiet,
             Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
         }

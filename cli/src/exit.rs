@@ -24,6 +24,8 @@ pub enum Exit {
     Privacy = 4,
     /// A node or the hub cannot be reached.
     Unreachable = 5,
+    /// The records are below a limit of their quality.
+    Quality = 6,
 }
 
 impl From<Exit> for ExitCode {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use caim_connectors::report::BuildReport;
-use caim_connectors::{IngestOptions, Progress, Report};
+use caim_connectors::{IngestOptions, Progress, Removed, Report};
 use caim_warehouse::Warehouse;
 
 use crate::config::{NodeConfig, Overrides};
@@ -17,7 +17,8 @@ use crate::{setup, vocabulary};
 pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Report> {
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
     let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
-    Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, options, progress)?)
+    let options = IngestOptions { tables: Some(dir.join("tables")), ..options.clone() };
+    Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, &options, progress)?)
 }
 
 /// Makes the derived tables of the node of a folder anew.
@@ -28,4 +29,24 @@ pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
     let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::build(&warehouse, &models, &secret, progress)?)
+}
+
+/// Takes a batch out of the node of a folder.
+///
+/// # Errors
+/// When the folder is no node, or has no such batch.
+pub fn rollback(dir: &Path, batch: u64, progress: &dyn Progress) -> Result<BuildReport> {
+    NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    Ok(caim_connectors::rollback(&warehouse, &models, &secret, batch, progress)?)
+}
+
+/// Forgets a patient, named by issuer (or the default one) and identifier, at the node of a folder.
+///
+/// # Errors
+/// When the folder is no node, or its tables cannot be read or written.
+pub fn forget(dir: &Path, patient: (Option<&str>, &str), progress: &dyn Progress) -> Result<Removed> {
+    let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    Ok(caim_connectors::forget(&warehouse, &models, &config.identity, &secret, patient, progress)?)
 }

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use caim::commands::{
-    Cli, Command, audit, batches, build, check, demo, hub, ingest, init, node, ontology, sql, verify,
+    Cli, Command, audit, batches, build, check, demo, forget, hub, ingest, init, node, ontology, quality,
+    rollback, sql, verify,
 };
 use caim::{exit, logs};
 use clap::Parser;
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
         Command::Ingest(args) => ingest::run(args),
         Command::Build(args) => build::run(args),
         Command::Batches(args) => batches::run(args),
+        Command::Quality(args) => quality::run(args),
+        Command::Rollback(args) => rollback::run(args),
+        Command::Forget(args) => forget::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Node(args) => node::run(args),
         Command::Hub(args) => hub::run(args),

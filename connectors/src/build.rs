@@ -3,6 +3,7 @@
 //! ```text
 //! dicom.instance, landing.series -> dicom.series -> dicom.study        levels: the DICOM information model
 //! omop.*, fhir.*, dicom.*        -> staged.<table>                     mappings/<world>/<table>.sql
+//! table.<table>                  -> staged.<table>                     as it is: sheets land in this shape
 //! staged.<table>                 -> eucaim.<table>                     mappings/eucaim/<table>.sql, where there is one
 //! ```
 //!
@@ -18,6 +19,7 @@ mod gaps;
 mod levels;
 mod made;
 mod mappings;
+mod quality;
 mod session;
 mod table;
 
@@ -27,12 +29,17 @@ use caim_warehouse::{Commit, Epoch, NewBatch, TableName, Warehouse};
 use crate::audit;
 use crate::report::BuildReport;
 use crate::{Code, Error, Progress, Result, Secret};
+pub(crate) use mappings::COMMON;
 use session::Session;
 
 pub use gaps::{GapOptions, Gaps, UnmappedValue, gaps};
+pub use quality::{Checked, Quality, quality};
 
 /// The schema of landing tables that nobody asks: their rows are asked for in tables derived from them.
 pub(crate) const LANDING: &str = "landing";
+
+/// The schema of landing tables in the shape of the common model, which sheets fill by their mapping files.
+pub(crate) const SHEETS: &str = "table";
 
 /// What a build needs besides the commit.
 #[derive(Clone, Copy)]

@@ -139,6 +139,18 @@ codes! {
     Bucket = "CAIM-I133", "bucket",
         "a bucket must be there and readable, and holds at most 1,000,000 objects below the prefix",
         "check AWS_ENDPOINT_URL, AWS_REGION and the credentials in the environment, or name a longer prefix";
+    /// A database that cannot be reached or read.
+    Database = "CAIM-I140", "database",
+        "a database must be on this machine or lead to it, and let its user read all tables of the CDM",
+        "check the address, the password (PGPASSWORD or ~/.pgpass) and the rights: `psql` with the same address shows more";
+    /// A column of a database in a type that the model cannot hold.
+    ColumnType = "CAIM-I141", "column_type",
+        "columns of a database are numbers, texts, booleans, dates or timestamps",
+        "give the column its type of the CDM, or let a view of that name cast it";
+    /// A mapping file that does not fit the model, or a file without one.
+    TableMapping = "CAIM-I142", "table_mapping",
+        "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
+        "correct the place that is named; docs/node-operators.md has a whole example";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -237,6 +249,14 @@ codes! {
     NoCollection = "CAIM-I309", "no_collection",
         "a row whose collection column is empty belongs to no collection",
         "fill the column, or name one collection with --collection";
+    /// Rows of patients who were forgotten.
+    Forgotten = "CAIM-I310", "forgotten",
+        "rows of a patient whom the operator had the node forget do not come in again",
+        "nothing to do; remove the patient from the source as well, if it must hold nothing of them";
+    /// Values that a mapping file gives no meaning.
+    UnmappedValue = "CAIM-I311", "unmapped_value",
+        "a value that its mapping file gives no meaning is kept beside an empty code",
+        "add the value to `values` in the mapping file, then ingest again";
     /// Files that are no DICOM objects.
     ForeignFile = "CAIM-I321", "foreign_file",
         "a file among DICOM objects that is none is left out",

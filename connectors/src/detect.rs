@@ -1,6 +1,7 @@
 //! Which connector a source is for, by the names and the beginnings of its files.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use caim_ontology::Models;
 
@@ -8,7 +9,8 @@ use crate::omop::Files;
 use crate::report::Skipped;
 use crate::rows::Opened;
 use crate::source::{Kind, Member, Source};
-use crate::{Code, Error, Format, Result, dicom, fhir, mapping};
+use crate::table::TableMapping;
+use crate::{Code, Error, Format, IngestOptions, Result, dicom, fhir, mapping};
 
 /// The column that makes a table a dicom-table.
 const SERIES: &str = "SeriesInstanceUID";
@@ -26,6 +28,8 @@ pub(crate) enum Plan<'m> {
     Fhir(Vec<Member>),
     /// OMOP tables by name.
     Omop(Files<'m>),
+    /// Clinical tables, each with its mapping file.
+    Table(Vec<(Member, TableMapping)>),
 }
 
 /// A plan, and the files that are not part of it.
@@ -36,9 +40,11 @@ impl<'m> Plan<'m> {
     ///
     /// # Errors
     /// When no connector, or not the one asked for, finds anything.
-    pub(crate) fn new(source: &Source, models: &'m Models, format: Format) -> Result<Planned<'m>> {
-        let found = match format {
-            Format::Auto => return Self::detected(source, models),
+    pub(crate) fn new(source: &Source, models: &'m Models, options: &IngestOptions) -> Result<Planned<'m>> {
+        let mapped = || Self::mapped(source, models, options.tables.as_deref());
+        let found = match options.format {
+            Format::Auto => return mapped()?.map_or_else(|| Self::detected(source, models), Ok),
+            Format::Table => return mapped()?.ok_or_else(|| unmapped(source)),
             Format::Dicom => Some(Self::dicom(source)),
             Format::DicomTable => Self::dicom_table(source)?,
             Format::Fhir => Self::fhir(source),
@@ -54,6 +60,7 @@ impl<'m> Plan<'m> {
             Format::DicomTable => Some(Self::DicomTable(Vec::new())),
             Format::Fhir => Some(Self::Fhir(Vec::new())),
             Format::Omop => Some(Self::Omop(Files::default())),
+            Format::Table => Some(Self::Table(Vec::new())),
             Format::Auto => None,
         }
     }
@@ -65,6 +72,15 @@ impl<'m> Plan<'m> {
             Self::DicomTable(_) => Format::DicomTable,
             Self::Fhir(_) => Format::Fhir,
             Self::Omop(_) => Format::Omop,
+            Self::Table(_) => Format::Table,
+        }
+    }
+
+    /// What else than bytes and models decides what the rows become.
+    pub(crate) fn rules(&self) -> Vec<&str> {
+        match self {
+            Self::Table(members) => members.iter().map(|(_, mapping)| mapping.text.as_str()).collect(),
+            Self::Dicom(_) | Self::DicomTable(_) | Self::Fhir(_) | Self::Omop(_) => Vec::new(),
         }
     }
 
@@ -74,10 +90,32 @@ impl<'m> Plan<'m> {
             Self::Dicom(members) | Self::DicomTable(members) | Self::Fhir(members) => {
                 members.iter().map(|member| member.name.as_str()).collect()
             }
+            Self::Table(members) => members.iter().map(|(member, _)| member.name.as_str()).collect(),
             Self::Omop(files) => {
                 files.in_order().flat_map(|(_, members)| members).map(|member| member.name.as_str()).collect()
             }
         }
+    }
+
+    /// The tables for which there is a mapping file: in the node's folder, or beside the file under its name.
+    fn mapped(source: &Source, models: &'m Models, folder: Option<&Path>) -> Result<Option<Planned<'m>>> {
+        let known = folder.map_or(Ok(Vec::new()), |folder| TableMapping::of_folder(folder, models))?;
+        let (mut tables, mut skipped) = (Vec::new(), others(source, &[Kind::Text, Kind::Parquet]));
+        for member in source.tables() {
+            let beside = source.beside(member, "toml").filter(|path| path.is_file());
+            let mapping = match (beside, known.iter().find(|mapping| mapping.fits(&member.name))) {
+                (Some(path), _) => Some(TableMapping::read(&path, models)?),
+                (None, known) => known.cloned(),
+            };
+            match mapping {
+                Some(mapping) => tables.push((member.clone(), mapping)),
+                None => {
+                    let reason = "no mapping file is for it".to_owned();
+                    skipped.push(Skipped { path: member.name.clone(), reason });
+                }
+            }
+        }
+        Ok((!tables.is_empty()).then_some((Self::Table(tables), skipped)))
     }
 
     /// In this order: a PERSON table makes a source OMOP; a column of series makes it a dicom-table; any other OMOP
@@ -166,6 +204,13 @@ fn has_object(source: &Source) -> Result<bool> {
         }
     }
     outcome
+}
+
+fn unmapped(source: &Source) -> Error {
+    let reason = "no mapping file in DIR/tables is for one of its files, and none lies beside one";
+    Error::new(Code::TableMapping, source.path.display(), reason).with_fix(
+        "write DIR/tables/NAME.toml with `files = [\"...\"]`; docs/node-operators.md has an example",
+    )
 }
 
 fn unknown(source: &Source) -> Error {

@@ -12,13 +12,15 @@ use caim_warehouse::{Batch, Commit, Epoch, NewBatch, Warehouse};
 use crate::audit;
 use crate::build::{self, Builder};
 use crate::detect::Plan;
+use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
 use crate::report::{BuildReport, Report};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::{
-    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, dicom, dicom_table, fhir, omop,
+    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table,
+    fhir, omop, table,
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
@@ -35,7 +37,7 @@ pub(crate) struct Context<'c> {
     pub(crate) progress: &'c dyn Progress,
 }
 
-/// Reads `source` and commits its rows as one batch of a new epoch.
+/// Reads `source`, a path or the address of a database, and commits its rows as one batch of a new epoch.
 ///
 /// # Errors
 /// Every [`Error`] means that nothing was committed and the last epoch still answers. Rows that cannot come in
@@ -49,14 +51,17 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let mut source = Source::open(source)?;
+    let mut source = match database::open(source, models, options, progress)? {
+        Some(fetched) => fetched,
+        None => Source::open(source)?,
+    };
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
     let mut tally = Tally::default();
     tally.skipped.extend(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
     source.retain(&plan.names());
-    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms)?)?;
+    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
     if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
         return unchanged(&source, &batch, &current).with_derived(warehouse, models, secret, progress);
     }
@@ -88,14 +93,15 @@ impl Ingest<'_> {
             tracing::debug!(batch = %old.id, "another process has committed the same content meanwhile");
             return Ok(unchanged(self.source, &self.batch, &base));
         }
-        if let (Target::Commit(commit), Some(old)) = (&mut target, old) {
+        if let (Target::Commit(commit, _), Some(old)) = (&mut target, old) {
             commit.remove_batch(&old.id);
         }
         self.read(&mut target, &base, old, &mut tally)?;
         self.source.check_unchanged()?;
         self.check_rows(old, &tally)?;
         match target {
-            Target::Commit(mut commit) => {
+            Target::Commit(mut commit, forgotten) => {
+                forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&table.table, *rows));
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
                 audit::note(warehouse, number, &tally.all_removed())?;
@@ -124,7 +130,8 @@ impl Ingest<'_> {
         let mut commit: Commit = warehouse.begin(self.batch.clone())?;
         commit.secret(&self.context.secret.id())?;
         let base = commit.base().clone();
-        Ok((Target::Commit(Box::new(commit)), base))
+        let forgotten = Forgotten::load(warehouse)?;
+        Ok((Target::Commit(Box::new(commit), forgotten), base))
     }
 
     fn read(&self, target: &mut Target, base: &Epoch, old: Option<&Batch>, tally: &mut Tally) -> Result<()> {
@@ -136,6 +143,7 @@ impl Ingest<'_> {
             Plan::Dicom(members) => dicom::ingest(self.context, members, target, base, replaced, tally),
             Plan::Fhir(members) => fhir::ingest(self.context, members, target, tally),
             Plan::Omop(files) => omop::ingest(self.context, files, target, tally),
+            Plan::Table(members) => table::ingest(self.context, members, target, tally),
         }
     }
 
@@ -162,7 +170,7 @@ fn plan<'m>(
     if source.members.is_empty() {
         return plan_for_nothing(source, options, current);
     }
-    let (plan, skipped) = Plan::new(source, models, options.format)?;
+    let (plan, skipped) = Plan::new(source, models, options)?;
     tally.skipped.extend(skipped);
     Ok(plan)
 }
@@ -202,7 +210,7 @@ fn new_batch(source: &Source, format: Format, options: &IngestOptions, recipe: &
 fn evidence(format: Format) -> Evidence {
     match format {
         Format::Dicom => Evidence::Stamps,
-        Format::Auto | Format::DicomTable | Format::Fhir | Format::Omop => Evidence::Bytes,
+        Format::Auto | Format::DicomTable | Format::Fhir | Format::Omop | Format::Table => Evidence::Bytes,
     }
 }
 
@@ -217,8 +225,9 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
 
 /// All that decides, besides the bytes of a source, what its landing rows become. What is derived from them follows
 /// further rules: [`build::is_fresh`].
-fn recipe(models: &Models, pseudonyms: &Pseudonyms) -> Result<String> {
-    let rules = [models.version(), pseudonyms.fingerprint()?];
+fn recipe(models: &Models, pseudonyms: &Pseudonyms, plan: &Plan<'_>) -> Result<String> {
+    let mut rules = vec![models.version(), pseudonyms.fingerprint()?];
+    rules.extend(plan.rules().into_iter().map(str::to_owned));
     Ok(serde_json::json!([READING, rules]).to_string())
 }
 

@@ -1,8 +1,8 @@
 //! How data *enters*: files of a hospital become rows of the warehouse, as one batch of one epoch.
 //!
 //! ```text
-//! path -> source      files of a folder or zip, bounded, with reasons for what is not read
-//!      -> detect      which connector: dicom, dicom-table, fhir, omop
+//! path -> source      files of a folder or zip, tables of a database, bounded, with reasons for what is not read
+//!      -> detect      which connector: dicom, dicom-table, fhir, omop, table
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
 //!      -> connector   patients by [identity], duplicates
@@ -47,6 +47,7 @@ mod progress;
 pub mod report;
 mod secret;
 
+mod database;
 mod detect;
 mod ingest;
 mod source;
@@ -60,10 +61,13 @@ mod dicom;
 mod dicom_table;
 mod fhir;
 mod omop;
+mod table;
 
 mod audit;
 mod build;
+mod forget;
 mod landing;
+mod rollback;
 mod row_key;
 mod seen;
 mod stored;
@@ -71,12 +75,14 @@ mod tally;
 mod target;
 
 pub use audit::removed;
-pub use build::{GapOptions, Gaps, UnmappedValue, build, gaps, is_derived};
+pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
 pub use code::Code;
 pub use error::{Error, Result};
+pub use forget::{Removed, forget};
 pub use identity::{Identity, OmopColumn, Uids};
 pub use ingest::ingest;
 pub use options::{Collection, Format, IngestOptions};
 pub use progress::{Progress, Quiet};
 pub use report::Report;
+pub use rollback::rollback;
 pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! What an operator says about a source.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct IngestOptions {
     pub dry_run: bool,
     /// Read the first so many rows of each table and report, commit nothing.
     pub sample: Option<u64>,
+    /// The folder of the node's mapping files for tables.
+    pub tables: Option<PathBuf>,
     /// A source without rows may replace one with rows.
     pub allow_empty: bool,
 }
@@ -35,6 +38,8 @@ pub enum Format {
     Fhir,
     /// The OMOP common data model, 5.3 or 5.4.
     Omop,
+    /// Clinical tables of any shape, by a mapping file.
+    Table,
 }
 
 /// The collection of the records of a source.
@@ -69,7 +74,8 @@ impl Collection {
 
 impl Format {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Dicom, Self::DicomTable, Self::Fhir, Self::Omop];
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Dicom, Self::DicomTable, Self::Fhir, Self::Omop, Self::Table];
 
     /// The name on the command line and in reports.
     #[must_use]
@@ -80,6 +86,7 @@ impl Format {
             Self::DicomTable => "dicom-table",
             Self::Fhir => "fhir",
             Self::Omop => "omop",
+            Self::Table => "table",
         }
     }
 }

@@ -66,7 +66,7 @@ pub struct Coverage {
     pub unmapped: u64,
 }
 
-/// Rows of one table. `read = kept + duplicates + rejected`.
+/// Rows of one table. `read = kept + duplicates + rejected + forgotten`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableReport {
     /// Schema and table: `omop.person`.
@@ -79,6 +79,9 @@ pub struct TableReport {
     pub duplicates: u64,
     /// Rows that could not come in.
     pub rejected: u64,
+    /// Rows of patients whom the operator had the node forget.
+    #[serde(default)]
+    pub forgotten: u64,
 }
 
 /// A row that did not come in.

@@ -37,6 +37,8 @@ pub(crate) struct Source {
     /// What is not read, and why.
     pub(crate) skipped: Vec<Skipped>,
     stamps: Vec<Stamp>,
+    /// What tells the content of fetched tables from another, with their names.
+    contents: Vec<(String, Vec<u8>)>,
 }
 
 /// One readable file of a source.
@@ -77,6 +79,8 @@ enum Place {
     Zipped(Zipped),
     Part(Part),
     Remote(bucket::Object),
+    /// A Parquet file without a name, read by one at a time.
+    Fetched(Arc<File>),
 }
 
 /// A file as it was when the source was opened.
@@ -116,7 +120,16 @@ impl Source {
                 (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
         };
-        Ok(Self { path, members, skipped, stamps })
+        Ok(Self { path, members, skipped, stamps, contents: Vec::new() })
+    }
+
+    /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
+    /// their content.
+    pub(crate) fn fetched(name: &str, tables: Vec<(String, File)>, contents: Vec<(String, Vec<u8>)>) -> Self {
+        let member =
+            |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
+        let members = tables.into_iter().map(member).collect();
+        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.
@@ -152,6 +165,12 @@ impl Source {
             digest.update(&stamp.name);
             digest.update(content);
         }
+        for (name, content) in &self.contents {
+            for part in [name.as_bytes(), content] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+        }
         Ok(hex::encode(digest.finalize()))
     }
 
@@ -174,6 +193,14 @@ impl Source {
         self.members.iter().filter(|member| kinds.contains(&member.kind))
     }
 
+    /// A path of the same name beside a member, with another extension. Members of zips and databases have none.
+    pub(crate) fn beside(&self, member: &Member, extension: &str) -> Option<PathBuf> {
+        match &member.place {
+            Place::File(path) => Some(path.with_extension(extension)),
+            Place::Zipped { .. } | Place::Fetched(_) => None,
+        }
+    }
+
     /// The members that are tables of CSV or Parquet.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Member> {
         self.of_kind(&[Kind::Text, Kind::Parquet])
@@ -188,6 +215,7 @@ impl Member {
             Place::Zipped(zipped) => zipped.inflate(&self.name),
             Place::Part(part) => spooled(part.clone()).map_err(|e| Error::io(&self.name, &e)),
             Place::Remote(object) => object.fetch(&self.name),
+            Place::Fetched(file) => rewound(file).map_err(|e| Error::io(&self.name, &e)),
         }
     }
 
@@ -211,23 +239,6 @@ impl Member {
     }
 }
 
-/// The first bytes of members that are far away, fetched many at a time; nothing of those that are near.
-pub(crate) fn heads(members: &[Member]) -> Vec<Option<Bytes>> {
-    let object = |member: &Member| match &member.place {
-        Place::Remote(object) => Some(object.clone()),
-        Place::File(_) | Place::Zipped(_) | Place::Part(_) => None,
-    };
-    let objects: Option<Vec<bucket::Object>> = members.iter().map(object).collect();
-    objects
-        .map(bucket::heads)
-        .filter(|heads| heads.len() == members.len())
-        .unwrap_or_else(|| vec![None; members.len()])
-}
-
-/// All that can be read, in a temporary file without a name.
-fn spooled(mut bytes: impl Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut bytes, &mut file)?;
     file.rewind()?;
     Ok(file)
 }

@@ -56,7 +56,14 @@ impl Tally {
     pub(crate) fn table(&mut self, name: &str) {
         self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
             let name = name.to_owned();
-            self.tables.push(TableReport { name, read: 0, kept: 0, duplicates: 0, rejected: 0 });
+            self.tables.push(TableReport {
+                name,
+                read: 0,
+                kept: 0,
+                duplicates: 0,
+                rejected: 0,
+                forgotten: 0,
+            });
             self.tables.len() - 1
         });
     }
@@ -80,6 +87,16 @@ impl Tally {
     /// Rows that are there already and were warned of.
     pub(crate) fn duplicates(&mut self, rows: u64) {
         self.count(|table| table.duplicates += rows);
+    }
+
+    /// Rows of forgotten patients, which connectors took for kept.
+    pub(crate) fn forgotten(&mut self, table: &str, rows: u64) {
+        let found = self.tables.iter_mut().find(|found| found.name.rsplit('.').next() == Some(table));
+        if let Some(found) = found {
+            found.kept -= rows.min(found.kept);
+            found.forgotten += rows;
+        }
+        self.warn_about(table, Code::Forgotten, None, rows);
     }
 
     /// A row of `file` that does not come in.

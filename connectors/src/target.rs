@@ -5,12 +5,13 @@ use arrow::datatypes::SchemaRef;
 use caim_warehouse::{Commit, TableName, TableWriter};
 
 use crate::Result;
+use crate::forget::Forgotten;
 use crate::identity::Pseudonym;
 
 /// The receiver of an ingest.
 pub(crate) enum Target {
-    /// The next epoch.
-    Commit(Box<Commit>),
+    /// The next epoch, without patients who were forgotten.
+    Commit(Box<Commit>, Forgotten),
     /// A dry run.
     Nowhere,
 }
@@ -18,7 +19,7 @@ pub(crate) enum Target {
 /// The receiver of one table.
 pub(crate) enum Writer {
     /// A table of the next epoch.
-    Table(TableWriter),
+    Table(TableWriter, Forgotten),
     /// A dry run.
     Nowhere,
 }
@@ -26,7 +27,7 @@ pub(crate) enum Writer {
 impl Target {
     /// Notes the collections that rows name.
     pub(crate) fn collections(&mut self, ids: &StringArray) {
-        if let Self::Commit(commit) = self {
+        if let Self::Commit(commit, _) = self {
             let mut last = None;
             for id in ids.iter().flatten().filter(|id| last.replace(*id) != Some(id)) {
                 commit.collection(id);
@@ -37,7 +38,11 @@ impl Target {
     /// The ordinal of a patient. In a dry run nobody is numbered.
     pub(crate) fn ordinal(&mut self, pseudonym: &Pseudonym) -> Result<u32> {
         match self {
-            Self::Commit(commit) => Ok(commit.ordinals()?.ordinal(&pseudonym.0)),
+            Self::Commit(commit, forgotten) => {
+                let ordinal = commit.ordinals()?.ordinal(&pseudonym.0);
+                forgotten.meet(pseudonym, ordinal);
+                Ok(ordinal)
+            }
             Self::Nowhere => Ok(0),
         }
     }
@@ -45,7 +50,9 @@ impl Target {
     /// Starts a table. It is in the next epoch even if no rows follow.
     pub(crate) fn writer(&mut self, table: &TableName, schema: SchemaRef) -> Result<Writer> {
         match self {
-            Self::Commit(commit) => Ok(Writer::Table(commit.writer(table.clone(), schema)?)),
+            Self::Commit(commit, forgotten) => {
+                Ok(Writer::Table(commit.writer(table.clone(), schema)?, forgotten.of_table(table)))
+            }
             Self::Nowhere => Ok(Writer::Nowhere),
         }
     }
@@ -54,14 +61,14 @@ impl Target {
 impl Writer {
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         match self {
-            Self::Table(writer) => Ok(writer.write(rows)?),
+            Self::Table(writer, forgotten) => Ok(writer.write(&forgotten.without(rows))?),
             Self::Nowhere => Ok(()),
         }
     }
 
     pub(crate) fn finish(self) -> Result<()> {
         match self {
-            Self::Table(writer) => Ok(writer.finish().map(|_| ())?),
+            Self::Table(writer, _) => Ok(writer.finish().map(|_| ())?),
             Self::Nowhere => Ok(()),
         }
     }

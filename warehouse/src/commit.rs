@@ -27,8 +27,10 @@ pub struct Commit {
     base: Epoch,
     id: BatchId,
     source: NewBatch,
-    staging: Arc<Staging>,
+    pub(crate) staging: Arc<Staging>,
     removed: BTreeSet<BatchId>,
+    /// Files that were written anew without the rows of some patient.
+    pub(crate) rewritten: BTreeSet<(TableName, String)>,
     replaced: BTreeSet<TableName>,
     collections: BTreeSet<String>,
     secret_id: Option<String>,
@@ -46,6 +48,7 @@ impl Commit {
             source,
             staging: Arc::new(staging),
             removed: BTreeSet::new(),
+            rewritten: BTreeSet::new(),
             replaced: BTreeSet::new(),
             collections,
             secret_id,
@@ -195,9 +198,23 @@ impl Commit {
             next.tables.entry(table.clone()).or_default().push(file.clone());
         }
         next.batches.extend(self.new_batch(staged));
+        self.count_rewritten(&mut next);
         let live: BTreeSet<BatchId> = owned_by_batches(&next.tables).map(|file| file.batch).collect();
         next.batches.retain(|batch| live.contains(&batch.id));
         next
+    }
+
+    /// What is left of the rows that batches brought, where their files were written anew.
+    fn count_rewritten(&self, next: &mut Manifest) {
+        let Manifest { batches, tables, .. } = next;
+        let rewritten: BTreeSet<&TableName> = self.rewritten.iter().map(|(table, _)| table).collect();
+        for batch in batches {
+            let id = batch.id;
+            for (table, rows) in batch.rows.iter_mut().filter(|(table, _)| rewritten.contains(table)) {
+                let files = tables.get(table).into_iter().flatten();
+                *rows = files.filter(|file| file.batch == id).map(|file| file.rows).sum();
+            }
+        }
     }
 
     /// The tables of the base without what was removed or replaced.
@@ -211,15 +228,16 @@ impl Commit {
     }
 
     /// Whether a file of the base is in the next epoch. Ordinals are, whatever batch they came with.
-    fn keeps(&self, table: &TableName, file: &DataFile) -> bool {
-        let gone = self.removed.contains(&file.batch) || self.replaced.contains(table);
+    pub(crate) fn keeps(&self, table: &TableName, file: &DataFile) -> bool {
+        let rewritten = self.rewritten.contains(&(table.clone(), file.sha256.clone()));
+        let gone = rewritten || self.removed.contains(&file.batch) || self.replaced.contains(table);
         table.schema == SYSTEM_SCHEMA || !gone
     }
 
     fn new_batch(&self, staged: &[StagedFile]) -> Option<Batch> {
         let mut rows = BTreeMap::new();
         for StagedFile { table, file, .. } in staged {
-            if table.schema != SYSTEM_SCHEMA {
+            if table.schema != SYSTEM_SCHEMA && file.batch == self.id {
                 *rows.entry(table.clone()).or_default() += file.rows;
             }
         }

@@ -72,6 +72,7 @@ pub mod storage;
 pub mod testing;
 
 mod commit;
+mod forget;
 mod garbage;
 mod ordinals;
 mod run;

@@ -51,6 +51,12 @@ impl Ordinals {
         next
     }
 
+    /// The ordinal of a pseudonym that has one.
+    #[must_use]
+    pub fn known(&self, pseudonym: &[u8; 32]) -> Option<u32> {
+        self.known.get(pseudonym).copied()
+    }
+
     /// Reads all ordinals that were given up to `epoch`.
     pub(crate) fn load(epoch: &Epoch) -> Result<Self> {
         let files = epoch.files(&table());

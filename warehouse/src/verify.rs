@@ -35,12 +35,12 @@ impl Damage {
     }
 }
 
-/// Everything that is wrong with the epochs up to `newest`: first manifests, then files.
-pub(crate) fn damages(warehouse: &Inner, newest: u64) -> Vec<Damage> {
+/// Everything that is wrong with the epochs from `oldest` to `newest`: first manifests, then files.
+pub(crate) fn damages(warehouse: &Inner, oldest: u64, newest: u64) -> Vec<Damage> {
     let mut found = Vec::new();
     let mut files: BTreeMap<String, DataFile> = BTreeMap::new();
     let mut parent = None;
-    for epoch in 0..=newest {
+    for epoch in oldest..=newest {
         let path = warehouse.folders.manifest(epoch);
         let manifest = match warehouse.manifest(epoch) {
             Ok(manifest) => manifest,

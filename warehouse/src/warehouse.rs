@@ -132,7 +132,7 @@ impl Warehouse {
 
     pub(crate) fn begin_within(&self, batch: NewBatch, bounds: Bounds) -> Result<Commit> {
         let inner = &self.inner;
-        let lock = WriterLock::take(inner.storage.as_ref(), &inner.folders.lock())?;
+        let lock = self.lock()?;
         let base = self.current()?;
         // The last writer may have been killed before this step, and its epoch is about to be relied on.
         sync_folder(inner.storage.as_ref(), &inner.folders.manifests)?;
@@ -140,6 +140,15 @@ impl Warehouse {
         let (storage, tmp) = (Arc::clone(&inner.storage), inner.folders.tmp.clone());
         let staging = Staging::new(storage, tmp, BatchId(base.number() + 1), bounds, lock);
         Ok(Commit::new(self.clone(), base, batch, staging))
+    }
+
+    /// The lock of the single writer.
+    pub(crate) fn lock(&self) -> Result<WriterLock> {
+        WriterLock::take(self.inner.storage.as_ref(), &self.inner.folders.lock())
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     /// The state database: ledger, answers, audit.
@@ -152,11 +161,13 @@ impl Warehouse {
     /// repairs nothing and may run beside a writer.
     ///
     /// # Errors
-    /// [`Error::Io`] when the folder of manifests cannot be listed.
+    /// [`Error::Io`] when the folder of manifests cannot be listed, [`Error::State`] when it is not known which
+    /// epochs are kept.
     pub fn verify(&self) -> Result<Vec<Damage>> {
         let seen = self.inner.seen.load(Ordering::Acquire);
         let newest = self.inner.newest_listed()?.unwrap_or(0).max(seen);
-        Ok(verify::damages(&self.inner, newest))
+        let oldest = newest::oldest(&self.inner.state)?.min(newest);
+        Ok(verify::damages(&self.inner, oldest, newest))
     }
 
     fn assemble(folders: Folders, storage: Arc<dyn Storage>) -> Result<Self> {
@@ -225,6 +236,10 @@ impl Warehouse {
 }
 
 impl Inner {
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The highest number among the manifests.
     fn newest_listed(&self) -> Result<Option<u64>> {
         let names = self.list(&self.folders.manifests)?;

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use crate::layout::{PATIENT, ROW};
 use crate::run::{self, Order, SORT_BYTES_PER_ROW};
 use crate::staging::{Fill, StagedFile, Staging};
-use crate::{DataFile, Error, Result, TableName};
+use crate::{BatchId, DataFile, Error, Result, TableName};
 
 /// Takes the new rows of one table. It does not borrow its commit: several may be open at once, also on
 /// several threads. What they hold in memory together is bounded; at the bound rows are sorted and written as
@@ -18,6 +18,8 @@ use crate::{DataFile, Error, Result, TableName};
 /// A writer that failed, or is dropped before [`TableWriter::finish`], keeps its commit from being published.
 pub struct TableWriter {
     staging: Arc<Staging>,
+    /// The batch that the files belong to.
+    batch: BatchId,
     table: TableName,
     schema: SchemaRef,
     order: Order,
@@ -40,11 +42,23 @@ struct Failed;
 
 impl TableWriter {
     pub(crate) fn start(staging: Arc<Staging>, table: TableName, schema: &Schema) -> Result<Self> {
+        let batch = staging.batch;
+        Self::start_for(batch, staging, table, schema)
+    }
+
+    /// Starts files that belong to an earlier batch.
+    pub(crate) fn start_for(
+        batch: BatchId,
+        staging: Arc<Staging>,
+        table: TableName,
+        schema: &Schema,
+    ) -> Result<Self> {
         let order = order(&table, schema)?;
         let schema = stored(schema);
         staging.opened(&table);
         Ok(Self {
             staging,
+            batch,
             table,
             schema,
             order,
@@ -119,7 +133,7 @@ impl TableWriter {
         let file = self.staging.storage.create(&path).map_err(Error::io("create", &path))?;
         let (sha256, bytes) = run::write(file, &path, &self.schema, self.order, &batches)?;
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let file = DataFile { sha256, rows, bytes, batch: self.staging.batch };
+        let file = DataFile { sha256, rows, bytes, batch: self.batch };
         self.files.push(StagedFile { table: self.table.clone(), path, file });
         self.staging.shrunk(std::mem::take(&mut self.buffered));
         Ok(())

@@ -1,14 +1,16 @@
 //! `caim ingest`: takes sources into a node and says exactly what came in, what did not, and why.
 
-use std::io::Write;
-use std::path::PathBuf;
+mod watch;
 
-use caim_connectors::{Collection, Format, IngestOptions, Quiet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use caim_connectors::{Collection, Format, IngestOptions, Progress, Report};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::Outcome;
-use super::progress::Shown;
-use crate::exit::Exit;
+use super::progress::{Events, Shown};
+use crate::exit::{self, Exit};
 
 /// Flags of `caim ingest`.
 #[derive(Debug, clap::Args)]
@@ -18,13 +20,16 @@ Examples:
   caim ingest /srv/caim idc_index.parquet --collection-column collection_id
   caim ingest /srv/caim omop.zip --collection registry-2025 --dry-run
   caim ingest /srv/caim s3://archive/dicom/2020 images.tar.gz
+  caim ingest /srv/caim 'postgres://reader@localhost/omop?schema=cdm'
+  caim ingest /srv/caim /srv/drop --watch
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
 Exit code 3: finished, but rows were rejected; the report names file, line, reason and fix.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,
-    /// Folders, files, zips, tars or s3://bucket/prefix: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of DICOM keywords
+    /// Folders, files, zips, tars or s3://bucket/prefix: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of
+    /// DICOM keywords, clinical tables with a mapping file; or postgres://user@host/db?schema=cdm
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Collection that the records belong to; by default one that is called `default`
@@ -45,7 +50,10 @@ pub struct Args {
     /// A source without any row is no error
     #[arg(long)]
     pub allow_empty: bool,
-    /// Print the report as JSON, one line a source
+    /// Stay, and take in each source whenever it has changed and then stopped changing
+    #[arg(long, conflicts_with_all = ["dry_run", "sample"])]
+    pub watch: bool,
+    /// Print the report as JSON, one line a source, and events of progress on stderr
     #[arg(long)]
     pub json: bool,
 }
@@ -64,7 +72,7 @@ impl Args {
             (None, None) => Collection::Default,
         };
         let Self { format, dry_run, sample, allow_empty, .. } = *self;
-        IngestOptions { format, collection, dry_run, sample, allow_empty }
+        IngestOptions { format, collection, dry_run, sample, allow_empty, ..IngestOptions::default() }
     }
 }
 
@@ -73,23 +81,41 @@ impl Args {
 /// # Errors
 /// When the folder is no node, or a source as a whole cannot be taken in.
 pub fn run(args: Args) -> Outcome {
-    let options = args.options();
+    if args.watch {
+        let is_path = |source: &&PathBuf| !source.to_string_lossy().contains("://");
+        if let Some(source) = args.sources.iter().find(|source| !is_path(source)) {
+            let named = source.to_string_lossy();
+            let scheme = named.split("://").next().unwrap_or_default();
+            anyhow::bail!(
+                "--watch looks at files, not at {scheme}: run `caim ingest` again instead, as from cron"
+            );
+        }
+        watch::watch(&args.sources, |source| {
+            // What is wrong with one source is said, and the others are still watched.
+            if let Err(error) = take(&args, source) {
+                exit::tell(&error);
+            }
+        });
+    }
     let mut exit = Exit::Ok;
     for source in &args.sources {
-        let report = if args.json {
-            crate::ingest::ingest(&args.dir, source, &options, &Quiet)?
-        } else {
-            crate::ingest::ingest(&args.dir, source, &options, &Shown::new())?
-        };
-        let mut out = std::io::stdout().lock();
-        if args.json {
-            writeln!(out, "{}", serde_json::to_string(&report)?)?;
-        } else {
-            write!(out, "{report}")?;
-        }
-        if report.has_rejects() {
+        if take(&args, source)?.has_rejects() {
             exit = Exit::Rejects;
         }
     }
     Ok(exit)
+}
+
+/// Takes in one source and prints the report.
+fn take(args: &Args, source: &Path) -> anyhow::Result<Report> {
+    let shown: Box<dyn Progress> =
+        if args.json { Box::new(Events::default()) } else { Box::new(Shown::new()) };
+    let report = crate::ingest::ingest(&args.dir, source, &args.options(), shown.as_ref())?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    Ok(report)
 }

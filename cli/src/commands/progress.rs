@@ -96,6 +96,45 @@ impl Progress for Shown {
     }
 }
 
+/// Progress as lines of JSON on stderr, for programs: what has begun, how far it is once a second, what has ended.
+#[derive(Default)]
+pub(super) struct Events(Mutex<Option<(Line, Instant)>>);
+
+impl Events {
+    fn say(event: &str, line: &Line, total: Option<u64>) {
+        let seconds = line.since.elapsed().as_secs_f64();
+        let said = serde_json::json!({
+            "event": event, "what": line.what, "rows": line.rows, "total": total, "seconds": seconds,
+        });
+        // Where stderr is closed nobody watches.
+        let _ = writeln!(std::io::stderr(), "{said}");
+    }
+}
+
+impl Progress for Events {
+    fn started(&self, what: &str, total: Option<u64>) {
+        let line = Line { what: what.to_owned(), rows: 0, since: Instant::now() };
+        Self::say("started", &line, total);
+        *lock(&self.0) = Some((line, Instant::now()));
+    }
+
+    fn advanced(&self, rows: u64) {
+        if let Some((line, said)) = lock(&self.0).as_mut() {
+            line.rows += rows;
+            if said.elapsed() >= Duration::from_secs(1) {
+                Self::say("advanced", line, None);
+                *said = Instant::now();
+            }
+        }
+    }
+
+    fn finished(&self) {
+        if let Some((line, _)) = lock(&self.0).take() {
+            Self::say("finished", &line, None);
+        }
+    }
+}
+
 fn style(known: bool) -> ProgressStyle {
     let template = if known {
         "{msg:32!} {bar:30} {human_pos:>12} of {human_len} rows  {per_sec}  {eta} left"

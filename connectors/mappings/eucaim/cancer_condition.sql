@@ -1,4 +1,4 @@
--- Ages and offsets that follow from other dates of the same patient.
+-- Ages and offsets that follow from other dates of the same patient; without a date of birth, the age that a source says.
 WITH first AS (
     SELECT _patient, min(cancer_condition_asserted_date) AS day
     FROM staged.cancer_condition
@@ -7,10 +7,10 @@ WITH first AS (
 )
 SELECT condition._patient, condition._row, condition.dataset_id, condition.cancer_condition_id,
        condition.identifier,
-       completed_years(patient.patient_birth_date, condition.cancer_condition_asserted_date)
-           AS cancer_condition_age_at_diagnosis,
+       coalesce(completed_years(patient.patient_birth_date, condition.cancer_condition_asserted_date),
+                condition.cancer_condition_age_at_diagnosis) AS cancer_condition_age_at_diagnosis,
        CASE WHEN patient.patient_birth_date IS NOT NULL AND condition.cancer_condition_asserted_date IS NOT NULL
-            THEN 'a' END AS cancer_condition_age_unit,
+            THEN 'a' ELSE condition.cancer_condition_age_unit END AS cancer_condition_age_unit,
        condition.cancer_condition_asserted_date,
        days_between(first.day, condition.cancer_condition_asserted_date) AS cancer_condition_offset_from_primary,
        CASE WHEN condition.cancer_condition_asserted_date IS NOT NULL THEN 'd' END AS cancer_condition_offset_unit,

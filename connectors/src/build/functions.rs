@@ -7,7 +7,7 @@
 //! | `key_of(value, ...)` | a keyed hash of the values, as a number above zero; NULL if one of them is |
 //! | `date_of(year, month, day)` | a date; NULL if there is no such day |
 //! | `days_between(from, to)` | whole days |
-//! | `completed_years(birth, day)` | age in completed years |
+//! | `completed_years(birth, day)` | age in completed years; NULL before birth |
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -165,7 +165,8 @@ fn completed_years(arguments: &[ArrayRef]) -> DfResult<ArrayRef> {
     let years = pairs.map(|(birth, day)| {
         let (birth, day) = (Date32Type::to_naive_date_opt(birth?)?, Date32Type::to_naive_date_opt(day?)?);
         let before_birthday = (day.month(), day.day()) < (birth.month(), birth.day());
-        Some(i64::from(day.year() - birth.year()) - i64::from(before_birthday))
+        let years = i64::from(day.year() - birth.year()) - i64::from(before_birthday);
+        (years >= 0).then_some(years)
     });
     Ok(Arc::new(years.collect::<Int64Array>()))
 }

@@ -7,11 +7,10 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use caim_ontology::{CodeSystem, Models, Subject, Table, TableKind};
-use caim_warehouse::{TableName, Warehouse, layout};
+use caim_warehouse::{Warehouse, layout};
 
 use super::session::{Session, fault};
 use super::{coverage, mappings, on_runtime};
-use crate::landing::stored_schema;
 use crate::{Code, Error, Result};
 
 /// What is listed of the values without a concept.
@@ -78,12 +77,7 @@ pub fn gaps(warehouse: &Warehouse, models: &Models, options: GapOptions) -> Resu
     let Some(model) = models.model(mappings::COMMON) else { return Ok(Vec::new()) };
     let epoch = warehouse.current()?;
     let mut session = Session::plain()?;
-    for table in &model.tables {
-        let name = TableName::new(&model.schema, &table.name);
-        let paths =
-            epoch.files(&name).iter().map(|file| epoch.path(file)).collect::<std::result::Result<_, _>>()?;
-        session.register_files(&name, stored_schema(table), paths)?;
-    }
+    session.register_epoch(&epoch, models)?;
     on_runtime(async {
         let mut all = Vec::new();
         for table in model.tables.iter().filter(|table| table.kind == TableKind::Patient) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use caim_warehouse::{Commit, TableName, layout};
+use caim_ontology::Models;
+use caim_warehouse::{Commit, Epoch, TableName, layout};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
@@ -19,7 +20,7 @@ use datafusion::prelude::{SessionConfig, SessionContext, ident};
 
 use super::concepts::Translator;
 use super::mappings::COMMON;
-use super::{Builder, LANDING, functions, is_derived, levels};
+use super::{Builder, LANDING, SHEETS, functions, is_derived, levels};
 use crate::landing::stored_schema;
 use crate::row_key::NameKey;
 use crate::{Code, Error, Result};
@@ -63,6 +64,9 @@ impl Session {
         for model in builder.models.iter() {
             for table in &model.tables {
                 let name = TableName::new(&model.schema, &table.name);
+                if model.schema == COMMON {
+                    self.register(&TableName::new(SHEETS, &table.name), stored_schema(table), commit)?;
+                }
                 if !is_derived(&name) {
                     self.register(&name, stored_schema(table), commit)?;
                 }
@@ -72,6 +76,19 @@ impl Session {
             self.register(&TableName::new(LANDING, levels::SERIES), stored_schema(series), commit)?;
         }
         self.register_collections(commit)
+    }
+
+    /// Makes every table of the models readable as it is in an epoch.
+    pub(super) fn register_epoch(&mut self, epoch: &Epoch, models: &Models) -> Result<()> {
+        for model in models.iter() {
+            for table in &model.tables {
+                let name = TableName::new(&model.schema, &table.name);
+                let files = epoch.files(&name).iter().map(|file| epoch.path(file));
+                let paths = files.collect::<std::result::Result<_, _>>()?;
+                self.register_files(&name, stored_schema(table), paths)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the vocabulary of all OMOP sources readable as `landing.concept`, each concept once.

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use super::coverage::Counter;
 use super::session::fault;
 use super::{Builder, Session};
+use crate::forget::Forgotten;
 use crate::landing::{Landing, stored_schema};
 use crate::report::{BuildReport, TableReport};
 use crate::target::Writer;
@@ -36,7 +37,12 @@ pub(super) async fn store(
     commit.replace(name);
     let landing = Landing::new(&name.schema, table, builder.secret);
     let writer = commit.writer(name.clone(), Arc::clone(&landing.schema))?;
-    let mut making = Making { landing, writer: Writer::Table(writer), counter: Counter::of(table), rows: 0 };
+    let mut making = Making {
+        landing,
+        writer: Writer::Table(writer, Forgotten::default()),
+        counter: Counter::of(table),
+        rows: 0,
+    };
     let mut batches = query.execute_stream().await.map_err(fault)?;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(fault)?;
@@ -58,7 +64,14 @@ pub(super) fn store_nothing(
 ) -> Result<()> {
     let table = builder.table(&name.schema, &name.table)?;
     commit.replace(name);
-    report.tables.push(TableReport { name: name.to_string(), read: 0, kept: 0, duplicates: 0, rejected: 0 });
+    report.tables.push(TableReport {
+        name: name.to_string(),
+        read: 0,
+        kept: 0,
+        duplicates: 0,
+        rejected: 0,
+        forgotten: 0,
+    });
     session.register(name, stored_schema(table), commit)
 }
 
@@ -140,6 +153,7 @@ impl Making<'_> {
             kept: rows,
             duplicates: 0,
             rejected: 0,
+            forgotten: 0,
         });
         report.coverage.extend(self.counter.coverage(&name.to_string()));
         Ok(())

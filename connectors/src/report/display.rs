@@ -127,6 +127,7 @@ mod tests {
             kept,
             duplicates: 0,
             rejected: read - kept,
+            forgotten: 0,
         };
         let column = |column: &str| LeftOut { table: "omop.person".into(), column: column.into() };
         Report {

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 const DEPTH: usize = 16;
 
 pub(super) fn open(path: PathBuf) -> Result<Source> {
-    let mut source = Source { path, members: Vec::new(), skipped: Vec::new(), stamps: Vec::new() };
+    let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut source = Source { path, members, skipped, stamps, contents };
     let root = source.path.clone();
     walk(&root, "", DEPTH, &mut source)?;
     Ok(source)

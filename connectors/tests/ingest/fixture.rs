@@ -153,7 +153,7 @@ pub(crate) fn real(path: &str) -> Option<PathBuf> {
 }
 
 /// Says why a test could not run, and tells the runner, which counts it as skipped.
-fn skip(reason: &str) {
+pub(crate) fn skip(reason: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     println!("skipped: {test}: {reason}");
     if let Some(file) = std::env::var_os("CAIM_SKIPS") {

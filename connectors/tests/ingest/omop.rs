@@ -56,6 +56,34 @@ fn linked_identifiers_meet_in_one_patient() {
 }
 
 #[test]
+fn images_of_omop_join_dicom_by_uid_and_by_the_patient_of_the_linkage_table() {
+    let mut node = Node::new();
+    node.identity.linkage = Some(node.write("links.csv", "local,P1,local,MRN1\n"));
+    node.write(
+        "dicom/s.csv",
+        "PatientID,SeriesInstanceUID,StudyInstanceUID,Modality\nP1,1.2.1,1.2,CT\nMRN2,1.3.1,1.3,MR\n",
+    );
+    node.ingest(&node.source("dicom"));
+    node.write("cdm/person.csv", format!("{PERSON}1,8507,1950,,MRN1\n2,8532,1960,,MRN2\n"));
+    node.write(
+        "cdm/image_occurrence.csv",
+        "image_occurrence_id,person_id,image_occurrence_date,image_study_UID,image_series_UID\n\
+         1,1,2020-01-01,1.2,1.2.1\n2,2,2020-01-01,1.3,1.3.1\n",
+    );
+    node.write(
+        "cdm/image_feature.csv",
+        "image_feature_id,person_id,image_feature_concept_id,image_occurrence_id\n10,1,4000001,1\n20,2,4000002,2\n",
+    );
+    node.ingest(&node.source("cdm"));
+    let series = node.cells("dicom.series", &["seriesinstanceuid", "_patient"]);
+    assert_eq!(node.cells("omop.image_occurrence", &["image_series_uid", "_patient"]), series);
+    let features = node.cells("omop.image_feature", &["image_occurrence_id", "_patient"]);
+    let occurrences = node.cells("omop.image_occurrence", &["image_occurrence_id", "_patient"]);
+    assert_eq!(features, occurrences);
+    assert_eq!(node.warehouse.current().unwrap().patients(), 2);
+}
+
+#[test]
 fn records_of_unknown_persons_stay_and_are_counted_as_orphans() {
     let node = Node::new();
     node.write("cdm/person.csv", format!("{PERSON}1,8507,1950,,A\n"));
@@ -90,7 +118,7 @@ fn values_that_cannot_be_read_are_null_and_keys_that_cannot_be_read_reject_the_r
 }
 
 #[test]
-fn ragged_and_unclosed_lines_are_rejected_by_number_and_the_rest_is_kept() {
+fn o01_ragged_and_unclosed_lines_are_rejected_by_number_and_the_rest_is_kept() {
     let node = Node::new();
     let text = format!(
         "{PERSON}1,8507,1950,,A\r\n2,8507\n\n3,8507,1950,,\"C\nD\"\n4,8507,1950,,E,,\n5,8507,1950,,F,x\n\"6,8507,1950,,G\n7,8507,1950,,H"
@@ -157,7 +185,7 @@ fn a_column_for_collections_does_not_fit_omop() {
 }
 
 #[test]
-fn a_missing_key_or_person_column_is_named_before_anything_is_committed() {
+fn o04_a_missing_key_or_person_column_is_named_before_anything_is_committed() {
     let node = Node::new();
     node.write("cdm/person.csv", format!("{PERSON}1,8507,1950,,A\n"));
     node.write("cdm/condition_occurrence.csv", "condition_occurrence_id,condition_concept_id\n1,2\n");

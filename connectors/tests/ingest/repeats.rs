@@ -52,7 +52,7 @@ fn a_changed_identity_section_reads_a_source_again() {
 }
 
 #[test]
-fn a_source_that_lost_its_rows_is_refused_unless_it_may_be_empty() {
+fn e04_a_source_that_lost_its_rows_is_refused_unless_it_may_be_empty() {
     let mut node = Node::new();
     let source = node.write("s.csv", format!("{HEADER}P1,1.2,1.2.1,CT\n"));
     node.ingest(&source);
@@ -64,7 +64,7 @@ fn a_source_that_lost_its_rows_is_refused_unless_it_may_be_empty() {
 }
 
 #[test]
-fn a_folder_that_lost_its_files_is_refused_unless_it_may_be_empty() {
+fn e04_a_folder_that_lost_its_files_is_refused_unless_it_may_be_empty() {
     let mut node = Node::new();
     let file = node.write("cdm/person.csv", "person_id,person_source_value\n1,A\n");
     let folder = node.source("cdm");
@@ -107,7 +107,7 @@ fn a_second_writer_is_told_who_holds_the_lock() {
 }
 
 #[test]
-fn another_secret_is_refused() {
+fn e02_another_secret_is_refused() {
     let mut node = Node::new();
     node.ingest(&node.write("a.csv", format!("{HEADER}P1,1.2,1.2.1,CT\n")));
     node.secret = Secret::from_bytes([6; 32]);
