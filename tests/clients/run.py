@@ -9,6 +9,7 @@ import unittest
 
 import answers
 import canaries
+import conformance
 import cubes
 import dicom_oracle
 import doors
@@ -17,9 +18,10 @@ import generated
 import links
 import ontology
 import operators
+import terminal
 import utility
 
-MODULES = [answers, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators, utility]
+MODULES = [answers, canaries, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators, terminal, utility]
 
 
 class Tally(unittest.TestResult):
