@@ -7,11 +7,13 @@ pub mod audit;
 pub mod batches;
 pub mod build;
 pub mod check;
+pub mod completions;
 pub mod demo;
 pub mod forget;
 pub mod hub;
 pub mod ingest;
 pub mod init;
+pub mod man;
 pub mod node;
 pub mod ontology;
 mod progress;
@@ -83,6 +85,10 @@ pub enum Command {
     Check(check::Args),
     /// Check the record of everything that was asked at a node
     Audit(audit::Args),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
 }
 
 impl Command {
@@ -95,6 +101,7 @@ impl Command {
             Self::Rollback(_) | Self::Forget(_) | Self::Quality(_) => Verbosity::Quiet,
             Self::Batches(_) | Self::Verify(_) | Self::Ontology(_) => Verbosity::Quiet,
             Self::Sql(_) | Self::Check(_) | Self::Audit(_) => Verbosity::Quiet,
+            Self::Completions(_) | Self::Man(_) => Verbosity::Quiet,
         }
     }
 }

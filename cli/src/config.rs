@@ -80,6 +80,9 @@ pub struct HubConfig {
 pub struct HubSection {
     /// Address of the Flight SQL door.
     pub flight: SocketAddr,
+    /// Address of the PostgreSQL door; none unless it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<SocketAddr>,
     /// Address of the hub's pages. No pages are served yet.
     pub http: SocketAddr,
     /// Address that nodes dial.
@@ -89,7 +92,7 @@ pub struct HubSection {
 impl Default for HubSection {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { flight: local(50051), http: local(8080), nodes: local(50052) }
+        Self { flight: local(50051), postgres: None, http: local(8080), nodes: local(50052) }
     }
 }
 
@@ -147,14 +150,19 @@ impl HubConfig {
         Ok(config)
     }
 
-    /// Until links are encrypted, both ports stay on this machine.
+    /// Until links are encrypted, all ports stay on this machine.
     fn check(&self, layers: &Layers) -> Result<(), Error> {
-        for (key, address) in [("hub.flight", self.hub.flight), ("hub.nodes", self.hub.nodes)] {
+        let HubSection { flight, nodes, postgres, .. } = self.hub;
+        let ports = [("hub.flight", flight), ("hub.nodes", nodes)];
+        for (key, address) in ports.into_iter().chain(postgres.map(|address| ("hub.postgres", address))) {
             if !address.ip().is_loopback() {
                 let reason =
                     format!("{address} can be reached from other machines, and the port is not encrypted");
                 return Err(layers.reject(key, &reason));
             }
+        }
+        if postgres.is_some() && cfg!(not(feature = "postgres")) {
+            return Err(layers.reject("hub.postgres", "this program was built without the PostgreSQL door"));
         }
         if !(1..=3600).contains(&self.limits.deadline_s) {
             return Err(layers.reject("limits.deadline_s", "it lies outside the range"));

@@ -85,7 +85,8 @@ pub fn code(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<Unreachable>()) { Exit::Unreachable } else { Exit::Error }
 }
 
-fn refusal(error: &anyhow::Error) -> Option<&Refusal> {
+/// The refusal that an error is, if it is one.
+pub(crate) fn refusal(error: &anyhow::Error) -> Option<&Refusal> {
     error.chain().find_map(|cause| match cause.downcast_ref::<HubError>() {
         Some(HubError::Refused(refusal)) => Some(refusal),
         Some(HubError::Failed(_)) | None => cause.downcast_ref::<Refusal>(),

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use caim::commands::{
-    Cli, Command, audit, batches, build, check, demo, forget, hub, ingest, init, node, ontology, quality,
-    rollback, sql, verify,
+    Cli, Command, audit, batches, build, check, completions, demo, forget, hub, ingest, init, man, node, ontology,
+    quality, rollback, sql, verify,
 };
 use caim::{exit, logs};
 use clap::Parser;
@@ -28,5 +28,7 @@ fn main() -> ExitCode {
         Command::Sql(args) => sql::run(args),
         Command::Check(args) => check::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     })
 }

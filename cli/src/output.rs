@@ -2,6 +2,7 @@
 //!
 //! All but the table are written by Arrow's own writers: what another program reads back is what the hub sent.
 
+mod records;
 mod table;
 
 use std::io::Write;
@@ -23,6 +24,8 @@ pub enum Format {
     /// Aligned columns, for people.
     #[default]
     Table,
+    /// One line a value, for rows that are wider than the terminal.
+    Records,
     /// Comma-separated, with a header; an empty field is NULL.
     Csv,
     /// One JSON array of objects; keys without a value are NULL.
@@ -42,6 +45,7 @@ pub enum Format {
 pub fn write(format: Format, schema: &SchemaRef, batches: &[RecordBatch], out: &mut dyn Write) -> Result<()> {
     match format {
         Format::Table => write!(out, "{}", Table::of_batches(schema, batches)?)?,
+        Format::Records => records::write(schema, batches, out)?,
         Format::Csv => write_csv(schema, batches, out)?,
         Format::Json => write_json(batches, out)?,
         Format::Ndjson => write_ndjson(batches, out)?,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use caim_engine::{Hub, Node, NodeId, Nodes};
+use caim_flight_server::DevIdentity;
 use caim_flight_server::address::HubAddress;
 use caim_flight_server::flight_sql::Door;
 use caim_flight_server::link;
@@ -61,6 +62,7 @@ pub struct RunningHub {
     links: Arc<Links>,
     flight: SocketAddr,
     door: Running,
+    postgres: Option<(SocketAddr, Running)>,
 }
 
 impl RunningHub {
@@ -69,7 +71,7 @@ impl RunningHub {
     /// # Errors
     /// When a port is taken (the key is named), or the state database cannot be opened.
     pub async fn start(dir: &Path, config: HubConfig) -> Result<Self> {
-        let HubSection { flight, nodes, .. } = config.hub;
+        let HubSection { flight, nodes, postgres, .. } = config.hub;
         let models = Arc::new(vocabulary::models(dir)?);
         let seen = Arc::new(SeenInState::open(dir)?);
         let door = Door::bind(flight).await.context("hub.flight")?;
@@ -77,11 +79,15 @@ impl RunningHub {
         let links = Arc::new(links);
         let deadline = Duration::from_secs(config.limits.deadline_s);
         let hub = Arc::new(Hub::new(Arc::clone(&models), Arc::clone(&links) as Arc<dyn Nodes>, deadline));
+        let postgres = match postgres {
+            Some(address) => Some(open_postgres(address, &hub, &config.dev_identity).await?),
+            None => None,
+        };
         let (flight, serving) = (door.address(), Arc::clone(&hub));
         let door = Running::spawn(move |stopped| async move {
             Ok(door.serve(serving, models, config.dev_identity, stopped).await?)
         });
-        Ok(Self { hub, links, flight, door })
+        Ok(Self { hub, links, flight, door, postgres })
     }
 
     /// The hub itself.
@@ -102,6 +108,12 @@ impl RunningHub {
         self.flight
     }
 
+    /// Where tools that speak PostgreSQL's protocol connect, if they may.
+    #[must_use]
+    pub fn postgres(&self) -> Option<SocketAddr> {
+        self.postgres.as_ref().map(|(address, _)| *address)
+    }
+
     /// Where nodes dial.
     #[must_use]
     pub fn links(&self) -> SocketAddr {
@@ -113,6 +125,9 @@ impl RunningHub {
     /// # Errors
     /// When the door had failed before.
     pub async fn stop(self) -> Result<()> {
+        if let Some((_, door)) = self.postgres {
+            door.stop().await?;
+        }
         self.door.stop().await
     }
 
@@ -120,6 +135,27 @@ impl RunningHub {
     async fn failed(&mut self) -> Result<()> {
         (&mut self.door.task).await.context("the service ended with a fault")?
     }
+}
+
+/// Opens the PostgreSQL door over a hub.
+#[cfg(feature = "postgres")]
+async fn open_postgres(
+    address: SocketAddr,
+    hub: &Arc<Hub>,
+    identity: &DevIdentity,
+) -> Result<(SocketAddr, Running)> {
+    use caim_flight_server::postgres::PostgresDoor;
+
+    let door = PostgresDoor::bind(address).await.context("hub.postgres")?;
+    let (address, hub, identity) = (door.address(), Arc::clone(hub), identity.clone());
+    let serving = Running::spawn(move |stopped| async move { Ok(door.serve(hub, identity, stopped).await?) });
+    Ok((address, serving))
+}
+
+/// Says that there is no such door.
+#[cfg(not(feature = "postgres"))]
+async fn open_postgres(_: SocketAddr, _: &Arc<Hub>, _: &DevIdentity) -> Result<(SocketAddr, Running)> {
+    anyhow::bail!("hub.postgres: this program was built without the PostgreSQL door")
 }
 
 /// Opens the node of a folder: configuration, secret, vocabulary, cubes and warehouse must fit together.
@@ -197,6 +233,9 @@ async fn publish(node: Arc<Node>, first: oneshot::Sender<()>) {
 pub async fn run_hub(dir: &Path, config: HubConfig, stop: impl Future<Output = ()>) -> Result<()> {
     let mut running = RunningHub::start(dir, config).await?;
     tracing::info!("listening for analysts on grpc://{}, for nodes on {}", running.flight(), running.links());
+    if let Some(address) = running.postgres() {
+        tracing::info!("listening for PostgreSQL clients on {address}");
+    }
     tokio::select! {
         failed = running.failed() => return failed,
         () = stop => {}

@@ -1,7 +1,7 @@
 //! The Flight SQL door: where analysts and their tools come in.
 //!
 //! The modules in the order of a call: [`service`] is the table of contents, [`callers`] say who calls with which
-//! [`options`], [`commands`] read what is asked, [`statements`] plan and run it, [`catalogue`] lists what there is.
+//! [options](crate::options), [`commands`] read what is asked, [`statements`] plan and run it, [`catalogue`] lists what there is.
 //! Everything is bounded: connections, streams, messages, headers, statements, handles, time.
 
 mod actions;
@@ -10,7 +10,6 @@ mod catalogue;
 mod commands;
 mod handles;
 mod keys;
-mod options;
 mod parameters;
 mod puts;
 mod service;
@@ -36,9 +35,11 @@ use futures::{FutureExt, Stream, stream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::Server;
+use tonic_web::GrpcWebLayer;
 
 use crate::address::on_loopback;
 use crate::connection::Watched;
+use crate::questions::Questions;
 use crate::{DevIdentity, Error};
 use callers::Callers;
 use catalogue::Catalogue;
@@ -110,14 +111,19 @@ impl Door {
         let inside = Inside {
             callers: Callers::new(identity),
             catalogue: Catalogue::new(Arc::clone(&hub), models)?,
-            statements: Statements::new(hub),
+            statements: Statements::new(Questions::new(hub)),
         };
         let service = FlightServiceServer::new(DoorService(Arc::new(inside)))
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
+        let (health, healthy) = tonic_health::server::health_reporter();
+        health.set_serving::<FlightServiceServer<DoorService>>().await;
         let shutdown = shutdown.shared();
-        let serving =
-            server().serve_with_incoming_shutdown(service, incoming(self.listener), shutdown.clone());
+        let serving = server()
+            .layer(GrpcWebLayer::new())
+            .add_service(healthy)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming(self.listener), shutdown.clone());
         tokio::select! {
             served = serving => Ok(served?),
             () = shutdown.then(|()| tokio::time::sleep(GRACE)) => Ok(()),
@@ -125,8 +131,10 @@ impl Door {
     }
 }
 
+/// Browsers speak gRPC-web, over HTTP/1.1 as well.
 fn server() -> Server {
     Server::builder()
+        .accept_http1(true)
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(STREAMS)

@@ -21,6 +21,10 @@ mod error;
 pub mod flight_sql;
 pub mod identity;
 pub mod link;
+mod options;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod questions;
 mod status;
 #[cfg(test)]
 mod testing;

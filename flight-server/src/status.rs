@@ -1,33 +1,64 @@
 //! Refusals and failures as gRPC statuses, and back.
 //!
-//! The text is for people and fits into HTTP/2 trailers; the details carry the same refusal as JSON, so that code,
-//! reason and rewrite reach a program whole. Trailers that are too long break connections, so both are bounded.
+//! The text is for people and fits into HTTP/2 trailers; the details carry the same refusal for programs, so that code,
+//! reason and rewrite reach them whole: as `google.rpc` details at the door, as JSON between hub and node. Trailers that are too long break connections, so both are bounded.
+
+use std::collections::HashMap;
 
 use caim_engine::AskError;
 use caim_sql::refusal::Family;
 use caim_sql::{Code, Refusal};
+use prost::bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::metadata::MetadataValue;
 use tonic::{Code as Grpc, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::questions::Unanswered;
 
 /// Longest text and longest details of a status, in bytes as they are sent.
 const LIMIT: usize = 2048;
 
+/// Who names the reasons of refusals, in machine-readable details.
+const DOMAIN: &str = "caim";
+
 /// Trailer that names the refusal's code, for clients that read no details.
 const CODE_TRAILER: &str = "x-caim-code";
 
-/// A refusal as a status; [`refusal`] reads it back.
+/// A refusal as a status; [`refusal`] reads it back. Its details are those of `google/rpc/error_details.proto`: an
+/// ErrorInfo with code, reason and rewrite, and a Help with the page.
 pub(crate) fn of_refusal(refusal: &Refusal) -> Status {
-    let fitting = fitting(refusal);
-    let mut status = with_details(grpc_code(refusal.code), &refusal.to_string(), &fitting);
-    status.metadata_mut().insert(CODE_TRAILER, MetadataValue::from_static(refusal.code.id()));
+    let Refusal { code, reason, rewrite } = fitting(refusal);
+    let metadata = [("name", code.name()), ("reason", &reason), ("rewrite", &rewrite)];
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut details = ErrorDetails::with_error_info(code.id(), DOMAIN, metadata);
+    details.add_help_link(code.rule(), format!("docs/refusals/{code}.md"));
+    // What is packed into details repeats the status's text: it need not be there whole.
+    let packed = Status::with_error_details(grpc_code(code), code.id(), details);
+    let text = cut(&refusal.to_string());
+    let mut status = Status::with_details(packed.code(), text, Bytes::copy_from_slice(packed.details()));
+    status.metadata_mut().insert(CODE_TRAILER, MetadataValue::from_static(code.id()));
     status
+}
+
+impl From<Unanswered> for Status {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Refused(refusal) => of_refusal(&refusal),
+            Unanswered::Busy(why) => Status::resource_exhausted(why),
+            Unanswered::Failed(why) => failed(&why),
+        }
+    }
 }
 
 /// The refusal that a status carries, if it carries one.
 pub(crate) fn refusal(status: &Status) -> Option<Refusal> {
-    from_details(status)
+    let info = status.get_details_error_info().filter(|info| info.domain == DOMAIN)?;
+    let code = Code::ALL.iter().find(|code| code.id() == info.reason)?;
+    let text = |key: &str| info.metadata.get(key).cloned().unwrap_or_default();
+    Some(Refusal { code: *code, reason: text("reason"), rewrite: text("rewrite") })
 }
 
 /// What a node says instead of an answer; [`ask_error`] reads it back.
@@ -174,7 +205,7 @@ mod tests {
     fn long_texts_are_cut_and_still_read_back() {
         for text in ["x".repeat(100_000), "ä".repeat(50_000), "\u{1}".repeat(9_000), "\"".repeat(9_000)] {
             let status = of_refusal(&Refusal::new(Code::Syntax, text.clone()).with_rewrite(text.clone()));
-            assert!(status.message().len() <= 2048 && status.details().len() <= 2048);
+            assert!(status.message().len() <= 2048 && status.details().len() <= 3072);
             let back = refusal(&status).unwrap();
             assert_eq!(back.code, Code::Syntax);
             assert!(text.starts_with(&back.reason) && !back.reason.is_empty());

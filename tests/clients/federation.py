@@ -109,10 +109,11 @@ class Federation:
         self.policy = PUBLIC if policy is None else policy
         self.folder = Path(tempfile.mkdtemp(prefix="caim-clients-"))
         self.services = {}
-        self.flight, self.nodes, http = free_port(), free_port(), free_port()
+        self.flight, self.nodes, self.postgres, http = free_port(), free_port(), free_port(), free_port()
         self.hub_env = {
             "CAIM__HUB__FLIGHT": f"127.0.0.1:{self.flight}",
             "CAIM__HUB__NODES": f"127.0.0.1:{self.nodes}",
+            "CAIM__HUB__POSTGRES": f"127.0.0.1:{self.postgres}",
             "CAIM__HUB__HTTP": f"127.0.0.1:{http}",
         }
         try:

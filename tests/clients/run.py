@@ -10,6 +10,7 @@ import unittest
 import answers
 import buckets
 import canaries
+import conformance
 import cubes
 import dicom_oracle
 import doors
@@ -18,9 +19,13 @@ import generated
 import links
 import ontology
 import operators
+import terminal
 import utility
 
-MODULES = [answers, buckets, canaries, cubes, dicom_oracle, doors, generated, links, ontology, operators, utility]
+MODULES = [
+    answers, buckets, canaries, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators, terminal,
+    utility,
+]
 
 
 class Tally(unittest.TestResult):

@@ -67,7 +67,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum*", &["caim-flight-server"]),
     ("arrow-flight", &["caim-flight-server"]),
     ("clap*", &["caim"]),
-    ("rusqlite", &["caim-warehouse"]),
+    ("rusqlite", &["caim-warehouse", "caim-flight-server"]),
 ];
 
 /// One dependency as a manifest declares it. Those for tests alone do not count as a layer's.

@@ -1,6 +1,11 @@
 //! `caim sql`: asks in SQL; answers to stdout, how complete they are and what they cost to stderr.
 
-use std::io::{BufRead, IsTerminal, Read, Write};
+mod line;
+mod spot;
+mod terminal;
+mod words;
+
+use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -9,7 +14,7 @@ use caim_sql::text::statements;
 
 use super::Outcome;
 use super::asking::{Asking, Whom};
-use crate::exit::{self, Exit};
+use crate::exit::Exit;
 use crate::output::{self, Format};
 use crate::service;
 
@@ -22,7 +27,8 @@ Examples:
   caim sql --user analyst --password analyst --project demo
   caim sql --node /srv/caim -c 'SELECT count(*) FROM omop.person'
 
-Without -c and -f, statements come from stdin, each ended by ';'. What can be asked:
+Without -c and -f, statements come from stdin, each ended by ';'. A terminal has history, completion
+and words such as \\d, \\dt and \\concept TEXT; \\? lists them. What can be asked:
   SELECT table_schema, table_name FROM information_schema.tables
   SET caim.noise_sd = 20      costs 25 times less than 4, and is less precise
 
@@ -54,7 +60,7 @@ pub fn run(args: Args) -> Outcome {
         match (&args.sql, &args.file) {
             (Some(sql), _) => session.all(sql).await,
             (None, Some(file)) => session.all(&read(file)?).await,
-            (None, None) if stdin.is_terminal() => session.converse().await,
+            (None, None) if stdin.is_terminal() => terminal::converse(&mut session).await,
             (None, None) => {
                 let mut text = String::new();
                 stdin.lock().read_to_string(&mut text).context("stdin")?;
@@ -87,39 +93,6 @@ impl Session {
         let answer = self.asking.ask(statement).await?;
         show(self.format, &answer)
     }
-
-    /// Statements from a terminal: each is asked when its `;` comes, and failures end nothing.
-    async fn converse(&mut self) -> Outcome {
-        let mut typed = String::new();
-        loop {
-            prompt(if typed.is_empty() { "caim> " } else { "   -> " })?;
-            let mut line = String::new();
-            if std::io::stdin().lock().read_line(&mut line)? == 0 || leaves(&typed, &line) {
-                return Ok(Exit::Ok);
-            }
-            typed.push_str(&line);
-            let split = statements::split(&typed);
-            for statement in &split.complete {
-                if let Err(error) = self.one(statement).await {
-                    exit::tell(&error);
-                }
-            }
-            typed = split.rest;
-            if !typed.is_empty() {
-                typed.push('\n');
-            }
-        }
-    }
-}
-
-fn prompt(text: &str) -> Result<()> {
-    let mut err = std::io::stderr().lock();
-    write!(err, "{text}")?;
-    Ok(err.flush()?)
-}
-
-fn leaves(typed: &str, line: &str) -> bool {
-    typed.trim().is_empty() && matches!(line.trim().trim_end_matches(';'), "exit" | "quit" | "\\q")
 }
 
 /// The answer to stdout, what is said beside it to stderr.
@@ -133,15 +106,4 @@ fn show(format: Format, answer: &Answer) -> Result<()> {
         writeln!(std::io::stderr().lock(), "{}", answer.summary)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::leaves;
-
-    #[test]
-    fn a_session_ends_by_word_but_not_within_a_statement() {
-        assert!(leaves("", "exit\n") && leaves("", "quit;\n") && leaves(" ", "\\q"));
-        assert!(!leaves("SELECT 1 AS\n", "exit\n"));
-    }
 }

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_struct_names_its_fields_and_a_map_takes_any() {
-        assert_eq!(fields::<HubSection>(), Some(&["flight", "http", "nodes"][..]));
+        assert_eq!(fields::<HubSection>(), Some(&["flight", "postgres", "http", "nodes"][..]));
         assert_eq!(fields::<BTreeMap<String, String>>(), None);
     }
 }

@@ -132,6 +132,12 @@ pub const HUB: &[Key] = &[
         "a loopback address and port",
         "Flight SQL door: analysts and tools connect here.",
     ),
+    key(
+        "hub.postgres",
+        "",
+        "a loopback address and port, such as \"127.0.0.1:5432\"",
+        "PostgreSQL door, for tools that speak that protocol. Without it there is none.",
+    ),
     key("hub.http", "\"127.0.0.1:8080\"", "address:port", "Address of the hub's pages. None are served yet."),
     key("hub.nodes", "\"127.0.0.1:50052\"", "a loopback address and port", "Nodes dial this address."),
     key("limits.threads", "0", "0 (all cores) or more", "Threads that plan and merge."),

@@ -53,6 +53,7 @@ impl Cluster {
         if options.ports == Ports::Ephemeral {
             let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             (config.hub.flight, config.hub.nodes) = (free, free);
+            config.hub.postgres = config.hub.postgres.map(|_| free);
         }
         let hub = RunningHub::start(&options.hub, config).await?;
         let mut cluster = Self { hub, nodes: BTreeMap::new() };

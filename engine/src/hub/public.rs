@@ -1,6 +1,7 @@
 //! The public tables of the hub: schema `catalog` (nodes, collections, cubes, tables, columns, refusals, vocabulary),
 //! `information_schema`, and the published cubes of schema `cube`. They say what may be asked, never what any data holds, and cost nothing.
 
+mod information;
 mod vocabulary;
 
 use std::sync::Arc;
@@ -129,41 +130,6 @@ const DEFINITIONS: &[Definition] = &[
         ],
         rows: tables_of_models,
     },
-    Definition {
-        schema: "information_schema",
-        name: "columns",
-        comment: "One row a column.",
-        columns: &[
-            ("table_catalog", TEXT),
-            ("table_schema", TEXT),
-            ("table_name", TEXT),
-            ("column_name", TEXT),
-            ("ordinal_position", DataType::Int64),
-            ("column_default", TEXT),
-            ("is_nullable", TEXT),
-            ("data_type", TEXT),
-        ],
-        rows: information_columns,
-    },
-    Definition {
-        schema: "information_schema",
-        name: "schemata",
-        comment: "One row a schema.",
-        columns: &[("catalog_name", TEXT), ("schema_name", TEXT), ("schema_owner", TEXT)],
-        rows: information_schemata,
-    },
-    Definition {
-        schema: "information_schema",
-        name: "tables",
-        comment: "One row a table.",
-        columns: &[
-            ("table_catalog", TEXT),
-            ("table_schema", TEXT),
-            ("table_name", TEXT),
-            ("table_type", TEXT),
-        ],
-        rows: information_tables,
-    },
 ];
 
 impl Definition {
@@ -184,7 +150,8 @@ impl Contents<'_> {
         {
             return Ok(cells);
         }
-        let found = DEFINITIONS.iter().find(|d| d.schema == schema && d.name == name);
+        let mut described = DEFINITIONS.iter().chain(information::DEFINITIONS);
+        let found = described.find(|d| d.schema == schema && d.name == name);
         let table = found.ok_or_else(|| DataFusionError::Plan(format!("{schema}.{name} is not public")))?;
         batch(table, self)
     }
@@ -197,7 +164,7 @@ fn batch(table: &Definition, contents: &Contents<'_>) -> Result<RecordBatch, Dat
 }
 
 fn definitions() -> impl Iterator<Item = &'static Definition> {
-    DEFINITIONS.iter().chain(vocabulary::DEFINITIONS)
+    DEFINITIONS.iter().chain(information::DEFINITIONS).chain(vocabulary::DEFINITIONS)
 }
 
 /// The public tables as the planner sees them.
@@ -411,40 +378,6 @@ fn columns_of_cubes(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
         }
     }
     rows
-}
-
-fn information_columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
-    let mut rows = Vec::new();
-    for listing in listings(contents.models, contents.shelf) {
-        for (i, field) in listing.arrow.fields().iter().enumerate() {
-            rows.push(vec![
-                text(CATALOG),
-                text(&listing.schema),
-                text(&listing.name),
-                text(field.name()),
-                Cell::Integer(i as i64 + 1),
-                Cell::Null,
-                text("YES"),
-                text(sql_type_of(field.data_type())),
-            ]);
-        }
-    }
-    rows
-}
-
-fn information_schemata(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
-    let mut schemas: Vec<String> =
-        listings(contents.models, contents.shelf).into_iter().map(|l| l.schema).collect();
-    schemas.dedup();
-    schemas.into_iter().map(|s| vec![text(CATALOG), text(s), text(CATALOG)]).collect()
-}
-
-fn information_tables(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
-    let row = |l: TableListing| {
-        let kind = if l.kind == "TABLE" { "BASE TABLE" } else { "VIEW" };
-        vec![text(CATALOG), text(l.schema), text(l.name), text(kind)]
-    };
-    listings(contents.models, contents.shelf).into_iter().map(row).collect()
 }
 
 fn sql_type(ty: ColumnType) -> &'static str {

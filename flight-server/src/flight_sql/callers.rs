@@ -7,8 +7,8 @@ use caim_sql::{Code, Refusal};
 use tonic::metadata::MetadataMap;
 
 use super::handles::{Bounds, Handles};
-use super::options::Options;
 use crate::identity::{DevIdentity, Presented, User, unauthenticated};
+use crate::options::Options;
 
 /// Name of the cookie that reference implementations of Flight use for sessions.
 const COOKIE: &str = "arrow_flight_session_id";

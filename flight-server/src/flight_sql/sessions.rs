@@ -1,7 +1,7 @@
 //! Session options over the wire: `SetSessionOptions`, `GetSessionOptions` and `CloseSession` of Flight.
 //!
 //! The messages are those of `Flight.proto` (Arrow 15 and later), which the Rust binding does not generate. Options
-//! are `catalog` and `schema`, and those of [`super::options`]. Closing a session forgets its options and leaves the
+//! are `catalog` and `schema`, and those of [`crate::options`]. Closing a session forgets its options and leaves the
 //! token alone, since several connections may share one.
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use caim_engine::hub::public::CATALOG;
 
 use super::callers::{Caller, Session, read};
 use super::catalogue::Catalogue;
-use super::options::Options;
+use crate::options::Options;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct SetSessionOptionsRequest {

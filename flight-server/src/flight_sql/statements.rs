@@ -3,27 +3,24 @@
 //! A refusal comes as early as it can: when a statement is prepared or announced, before any node is asked. The
 //! question runs when its ticket is redeemed, within that call: dropping the call drops the question at every node.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::sql::ActionCreatePreparedStatementResult;
-use caim_engine::hub::{Answer, Hub, HubError, Prepared};
+use caim_engine::hub::Prepared;
 use caim_engine::{Asker, Summary};
-use caim_sql::lower::Settings;
 use caim_sql::{Code, Refusal};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
-use futures::FutureExt;
 use prost::bytes::Bytes;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Status;
 
 use super::callers::Caller;
 use super::commands::{schema_result, ticket};
 use super::handles::{Bounds, Handles};
 use super::service::Messages;
-use super::{parameters, wire_schema};
+use super::wire_schema;
+use crate::questions::Questions;
 use crate::{status, wire};
 
 /// Prepared statements that are kept.
@@ -33,18 +30,11 @@ pub(super) const PREPARED: Bounds =
 /// Announced statements that wait to be fetched.
 const TICKETS: Bounds = Bounds { per_owner: 256, overall: 4_096, idle: Duration::from_secs(300) };
 
-/// Statements planned and run at the same time; more wait, but not for ever.
-const PLANNING: usize = 8;
-const RUNNING: usize = 64;
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// The statements of all callers.
 pub(super) struct Statements {
-    hub: Arc<Hub>,
+    questions: Questions,
     prepared: Handles<Kept>,
     tickets: Handles<Ticketed>,
-    planning: Semaphore,
-    running: Semaphore,
 }
 
 /// A prepared statement: as it was planned, and with the parameters that were bound last.
@@ -66,14 +56,8 @@ pub(super) struct Announced {
 }
 
 impl Statements {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
-        Self {
-            hub,
-            prepared: Handles::new(PREPARED),
-            tickets: Handles::new(TICKETS),
-            planning: Semaphore::new(PLANNING),
-            running: Semaphore::new(RUNNING),
-        }
+    pub(super) fn new(questions: Questions) -> Self {
+        Self { questions, prepared: Handles::new(PREPARED), tickets: Handles::new(TICKETS) }
     }
 
     /// The schema of a statement's answer; nothing is kept.
@@ -126,10 +110,7 @@ impl Statements {
         values: Vec<ScalarValue>,
     ) -> Result<(), Status> {
         let kept = self.kept(caller, handle)?;
-        self.hub.refresh().await;
-        let (hub, planned) = (Arc::clone(&self.hub), Arc::clone(&kept.planned));
-        let bound =
-            self.blocking(move || hub.bind(&planned, parameters::fit(values, &planned.parameters()))).await?;
+        let bound = self.questions.bind(Arc::clone(&kept.planned), values).await?;
         *kept.bound.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(bound);
         Ok(())
     }
@@ -155,7 +136,7 @@ impl Statements {
             caller.set(key, value).map_err(|refusal| status::of_refusal(&refusal))?;
             return wire::encode(schema, Vec::new(), &Summary::default());
         }
-        let answer = self.answer(&ticketed).await?;
+        let answer = self.questions.answer(&ticketed.prepared, &ticketed.asker).await?;
         let batches = answer.batches.iter().map(|batch| wire_schema::conform(batch, &schema));
         let batches = batches.collect::<Result<_, _>>().map_err(|error| {
             tracing::error!(%error, "an answer has another schema than announced");
@@ -177,15 +158,11 @@ impl Statements {
 
     /// What a statement would push down, cost and protect, as text.
     pub(super) async fn check(&self, caller: &Caller, sql: String) -> Result<String, Status> {
-        self.hub.refresh().await;
-        let (hub, settings) = (Arc::clone(&self.hub), caller.options.settings());
-        self.blocking(move || hub.check(&sql, &settings).map(|check| check.to_string())).await
+        Ok(self.questions.check(sql, caller.options.settings()).await?)
     }
 
     async fn plan(&self, caller: &Caller, sql: String) -> Result<Prepared, Status> {
-        self.hub.refresh().await;
-        let (hub, settings): (_, Settings) = (Arc::clone(&self.hub), caller.options.settings());
-        let prepared = self.blocking(move || hub.prepare(&sql, &settings)).await?;
+        let prepared = self.questions.plan(sql, caller.options.settings()).await?;
         if let Some((key, value)) = prepared.setting() {
             caller.can_set(key, value).map_err(|refusal| status::of_refusal(&refusal))?;
         }
@@ -212,33 +189,6 @@ impl Statements {
             Status::not_found("the prepared statement is unknown, closed, expired or another user's")
         })
     }
-
-    async fn answer(&self, ticketed: &Ticketed) -> Result<Answer, Status> {
-        let _running = patient(&self.running).await?;
-        // A panic in one question must not take the connection and its other questions along.
-        let answer = AssertUnwindSafe(self.hub.answer(&ticketed.prepared, &ticketed.asker)).catch_unwind();
-        match Box::pin(answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(HubError::Refused(refusal))) => Err(status::of_refusal(&refusal)),
-            Ok(Err(HubError::Failed(why))) => Err(status::failed(&why)),
-            Err(_) => {
-                Err(status::failed("the question ended with a fault; the hub's operator finds it in the log"))
-            }
-        }
-    }
-
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Status> {
-        let _planning = patient(&self.planning).await?;
-        match tokio::task::spawn_blocking(work).await {
-            Ok(planned) => planned.map_err(|refusal| status::of_refusal(&refusal)),
-            Err(_) => {
-                Err(status::failed("planning ended with a fault; the hub's operator finds it in the log"))
-            }
-        }
-    }
 }
 
 impl Kept {
@@ -258,12 +208,4 @@ fn apply(caller: &Caller, prepared: &Prepared) -> Result<(), Status> {
 /// No to everything that would write.
 pub(super) fn read_only() -> Refusal {
     Refusal::new(Code::Statement, "the statement came as an update, and this hub is read-only")
-}
-
-async fn patient(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
-    match tokio::time::timeout(PATIENCE, semaphore.acquire()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) => Err(Status::unavailable("the hub is shutting down")),
-        Err(_) => Err(Status::resource_exhausted("the hub is busy; try again later")),
-    }
 }

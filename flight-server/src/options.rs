@@ -18,16 +18,16 @@ const HEADER_PREFIX: &str = "x-caim-";
 
 /// Chosen options; `None` leaves the choice to project lists, models and policies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Options {
+pub(crate) struct Options {
     project: Option<String>,
     purpose: Option<String>,
     settings: Settings,
-    pub(super) schema: Option<String>,
+    pub(crate) schema: Option<String>,
 }
 
 impl Options {
     /// Sets an option by its name; `DEFAULT` and an empty value take it back.
-    pub(super) fn set(&mut self, key: &str, value: &str, user: &User) -> Result<(), Refusal> {
+    pub(crate) fn set(&mut self, key: &str, value: &str, user: &User) -> Result<(), Refusal> {
         let value = Some(value.trim()).filter(|v| !v.is_empty() && !v.eq_ignore_ascii_case("default"));
         match key.to_ascii_lowercase().as_str() {
             "caim.project" => self.project = value.map(|v| user.project(Some(v))).transpose()?,
@@ -38,7 +38,7 @@ impl Options {
     }
 
     /// These options with those that the headers of one call set.
-    pub(super) fn with_headers(mut self, headers: &MetadataMap, user: &User) -> Result<Self, Refusal> {
+    pub(crate) fn with_headers(mut self, headers: &MetadataMap, user: &User) -> Result<Self, Refusal> {
         for header in headers.iter() {
             let KeyAndValueRef::Ascii(name, value) = header else { continue };
             let Some(name) = name.as_str().strip_prefix(HEADER_PREFIX) else { continue };
@@ -52,7 +52,7 @@ impl Options {
     }
 
     /// The options that are set, by name.
-    pub(super) fn chosen(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn chosen(&self) -> Vec<(&'static str, String)> {
         let number = |milli: u32| (f64::from(milli) / 1000.0).to_string();
         [
             ("caim.project", self.project.clone()),
@@ -67,12 +67,12 @@ impl Options {
     }
 
     /// What the planner needs of them.
-    pub(super) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         self.settings.clone()
     }
 
     /// Who asks, for what.
-    pub(super) fn asker(&self, user: &User) -> Result<Asker, Refusal> {
+    pub(crate) fn asker(&self, user: &User) -> Result<Asker, Refusal> {
         Ok(Asker {
             user: user.name.clone(),
             project: user.project(self.project.as_deref())?,

@@ -1,0 +1,92 @@
+"""`caim sql` at a terminal, typed by a program. The page docs/terminal.md is what comes of it.
+
+`CAIM_UPDATE=1` writes the page anew; else the test compares.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+import pexpect
+
+import federation
+
+PAGE = federation.ROOT / "docs" / "terminal.md"
+PROMPT = "caim> "
+HEAD = """# A session at a terminal
+
+What `caim sql` shows, as the tests record it (`tests/clients/terminal.py`) over a generated hospital whose data is published.
+
+```console
+$ caim sql --user analyst --password ...
+"""
+TYPED = [
+    "\\dt dicom",
+    "SELECT Modality, count(DISTINCT PatientID) AS patients\nFROM dicom.series\nGROUP BY Modality ORDER BY patients DESC;",
+    "\\x",
+    "SELECT count(*) AS series, avg(PatientAge) AS age FROM dicom.series;",
+    "\\x",
+    "SELECT Modalty FROM dicom.series;",
+    "SELECT * FROM dicom.series;",
+    "\\df",
+    "\\?",
+]
+
+
+class Terminal(unittest.TestCase):
+    def setUp(self):
+        self.home = Path(tempfile.mkdtemp(prefix="caim-terminal-"))
+        self.addCleanup(shutil.rmtree, self.home, True)
+        self.hub = federation.Federation()
+        self.addCleanup(self.hub.close)
+        self.session = self.open()
+
+    def open(self):
+        login = self.hub.login
+        arguments = ["sql", "--hub", self.hub.url, "--user", login["username"], "--password", login["password"]]
+        environment = {**federation.environment(), "NO_COLOR": "1", "TERM": "xterm", "XDG_STATE_HOME": str(self.home)}
+        session = pexpect.spawn(str(federation.BINARY), arguments, env=environment, encoding="utf-8",
+                                dimensions=(60, 400), timeout=60)
+        self.addCleanup(session.close, True)
+        session.expect_exact(PROMPT)
+        return session
+
+    def says(self, typed):
+        """What the session shows for what is typed, without the echo and the motions of the cursor."""
+        self.session.send(typed.replace("\n", "\r") + "\r")
+        self.session.expect(r"\r\n(?:\x1b\[[0-9;?]*[a-zA-Z])*\r?(?:\x1b\[[0-9;?]*[a-zA-Z])*caim> (?:\x1b\[[0-9;?]*[a-zA-Z])*$")
+        return clean(self.session.before)
+
+    def test_a_session_is_as_the_page_shows_it(self):
+        shown = [HEAD]
+        for typed in TYPED:
+            answer = self.says(typed)
+            # Lines are edited in place: what was typed is taken from here, the rest from the terminal.
+            last = typed.split("\n")[-1]
+            answer = answer.split(last, 1)[-1] if last in answer else answer
+            shown.append(PROMPT + typed.replace("\n", "\n      ") + "\n" + answer.strip("\n") + "\n")
+        page = "".join(shown) + PROMPT + "\\q\n```\n"
+        if os.environ.get("CAIM_UPDATE"):
+            PAGE.write_text(page)
+        self.assertEqual(page, PAGE.read_text(), "docs/terminal.md is not what a session shows: set CAIM_UPDATE=1")
+
+    def test_leaving_keeps_the_history(self):
+        self.says("SELECT 1 AS one;")
+        self.session.send("\\q\r")
+        self.session.expect(pexpect.EOF)
+        self.assertIn("SELECT 1 AS one", (self.home / "caim" / "history").read_text())
+
+    def test_names_and_concepts_are_completed(self):
+        for beginning, whole in (("SELECT * FROM dicom.ser", "dicom.series"), ("SELECT manufacturermo", "ManufacturerModelName")):
+            self.session.send(beginning + "\t")
+            self.session.expect_exact(whole)
+            self.session.send("\x03")
+            self.session.expect_exact(PROMPT)
+
+
+def clean(text):
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
