@@ -50,7 +50,8 @@ Your own node:
   caim node /srv/caim
 
 Exit codes: 0 done, 1 error, 2 usage, 3 finished with rejected inputs, 4 refused for privacy,
-5 node or hub unreachable, 6 quality below its limits. Data goes to stdout, logs to stderr (CAIM_LOG=debug shows more).";
+5 node or hub unreachable, 6 quality below its limits. Data goes to stdout, logs to stderr
+(CAIM_LOG=debug shows more).";
 
 /// A command with its flags.
 #[derive(Debug, Subcommand)]

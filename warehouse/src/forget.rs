@@ -40,7 +40,7 @@ impl Commit {
         let path = self.base().path(file)?;
         let damaged = |e: ParquetError| Error::damaged(&path, e.to_string());
         let open = || File::open(&path).map_err(Error::io("open", &path));
-        let reader = || Ok::<_, Error>(ParquetRecordBatchReaderBuilder::try_new(open()?).map_err(damaged)?);
+        let reader = || ParquetRecordBatchReaderBuilder::try_new(open()?).map_err(damaged);
         let schema = Arc::clone(reader()?.schema());
         let unreadable = |e: arrow::error::ArrowError| Error::damaged(&path, e.to_string());
         let mut gone = 0;

@@ -11,9 +11,9 @@ use crate::output::grouped;
 /// Flags of `caim forget`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-The patient's rows leave every table, as a new epoch; earlier epochs and their files are removed. A mark
-that nobody can read without the node's secret keeps the patient out of later ingests. What was released
-before stays released. The identifier itself is kept nowhere.")]
+The patient's rows leave every table, as a new epoch; earlier epochs and their files are removed. A
+mark that nobody can read without the node's secret keeps the patient out of later ingests. What was
+released before stays released. The identifier itself is kept nowhere.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,

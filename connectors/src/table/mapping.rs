@@ -56,19 +56,19 @@ pub(super) struct Cell {
     pub(super) key: Option<String>,
 }
 
-/// The order of a date's parts.
+/// Which part of a date stands first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 pub(super) enum Dates {
     /// Year first, as ISO 8601 has it.
     #[default]
     #[serde(rename = "yyyy-mm-dd")]
-    YearFirst,
+    Iso,
     /// Day first; any separator.
     #[serde(rename = "dd-mm-yyyy", alias = "dd/mm/yyyy", alias = "dd.mm.yyyy")]
-    DayFirst,
+    Day,
     /// Month first; any separator.
     #[serde(rename = "mm-dd-yyyy", alias = "mm/dd/yyyy")]
-    MonthFirst,
+    Month,
 }
 
 #[derive(Deserialize)]

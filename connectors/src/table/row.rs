@@ -157,7 +157,7 @@ impl Sheet<'_> {
             ColumnType::Integer | ColumnType::Float if self.mapping.decimal_comma => {
                 values.iter().map(|text| text.map(|text| text.replace('.', "").replace(',', "."))).collect()
             }
-            ColumnType::Date | ColumnType::Timestamp if self.mapping.dates != Dates::YearFirst => {
+            ColumnType::Date | ColumnType::Timestamp if self.mapping.dates != Dates::Iso => {
                 values.iter().map(|text| text.map(|text| year_first(text, self.mapping.dates))).collect()
             }
             ColumnType::Text
@@ -199,7 +199,7 @@ fn year_first(text: &str, order: Dates) -> String {
     let (date, time) = text.trim().split_once([' ', 'T']).map_or((text.trim(), None), |(d, t)| (d, Some(t)));
     let parts: Vec<&str> = date.split(['-', '/', '.']).collect();
     let [first, second, year] = parts[..] else { return text.to_owned() };
-    let (day, month) = if order == Dates::MonthFirst { (second, first) } else { (first, second) };
+    let (day, month) = if order == Dates::Month { (second, first) } else { (first, second) };
     // `1984-08-17` where the day should stand first is another date, or none.
     if year.len() != 4 {
         return text.to_owned() + "?";
@@ -214,10 +214,10 @@ mod tests {
 
     #[test]
     fn dates_are_read_in_the_order_that_the_mapping_states_and_in_no_other() {
-        assert_eq!(year_first("17/08/1984", Dates::DayFirst), "1984-08-17");
-        assert_eq!(year_first("8.7.1984 10:30", Dates::MonthFirst), "1984-08-07 10:30");
+        assert_eq!(year_first("17/08/1984", Dates::Day), "1984-08-17");
+        assert_eq!(year_first("8.7.1984 10:30", Dates::Month), "1984-08-07 10:30");
         for text in ["1984-08-17", "17.8.84", "unknown"] {
-            let spelt = year_first(text, Dates::DayFirst);
+            let spelt = year_first(text, Dates::Day);
             let read = values::date(spelt.as_bytes(), &(1800..=2199));
             assert_eq!(read, values::Reading::Unreadable, "{text}");
         }
