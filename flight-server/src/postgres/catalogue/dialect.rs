@@ -222,6 +222,8 @@ impl Rewrite<'_> {
             return Err(format!("there is no function {name}"));
         }
         if name != "array_agg" {
+            let renamed = functions::RENAMED.iter().find(|(known, _, _)| *known == name);
+            let name = renamed.map_or(name, |(_, name, _)| (*name).to_owned());
             function.name = ObjectName::from(vec![Ident::new(name)]);
             return Ok(Expr::Function(function));
         }
