@@ -1,10 +1,10 @@
-//! How a question *travels*: the Flight SQL door for analysts, the link between node and hub, identity.
+//! How a question *travels*: the Flight SQL and PostgreSQL doors for analysts, the link between node and hub, identity.
 //!
-//! In the order of a question's way: a [`client`] calls the [`flight_sql`] door, which finds out who asks by
-//! [`identity`] and lets the engine's hub answer; the hub asks its nodes over the [`link`]. A node dials the hub and
-//! then *serves* on that stream, so it listens nowhere. [`address`] says where plain TCP may go: nowhere but
-//! loopback, until enrolment brings mutual TLS. Nothing here decides what may be released; the engine's gate does,
-//! and its `Released` is all that the node's service can send.
+//! In the order of a question's way: a [`client`] calls the [`flight_sql`] door, or a tool the `postgres` door. The door
+//! finds out who asks by [`identity`] and lets the engine's hub answer; the hub asks its nodes over the [`link`]. A
+//! node dials the hub and then *serves* on that stream, so it listens nowhere. [`address`] says where plain TCP may go:
+//! nowhere but loopback, until enrolment brings mutual TLS. Nothing here decides what may be released; the engine's
+//! gate does, and its `Released` is all that the node's service can send.
 //!
 //! ```
 //! use caim_flight_server::address::HubAddress;

@@ -35,10 +35,11 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Status {
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let mut details = ErrorDetails::with_error_info(code.id(), DOMAIN, metadata);
     details.add_help_link(code.rule(), format!("docs/refusals/{code}.md"));
-    // What is packed into details repeats the status's text: it need not be there whole.
-    let packed = Status::with_error_details(grpc_code(code), code.id(), details);
-    let text = cut(&refusal.to_string());
-    let mut status = Status::with_details(packed.code(), text, Bytes::copy_from_slice(packed.details()));
+    // Some clients show the text within the details and not the status's own: it stands in both.
+    let text = refusal.to_string();
+    let packed = Status::with_error_details(grpc_code(code), cut(&text), details);
+    let details = Bytes::copy_from_slice(packed.details());
+    let mut status = Status::with_details(packed.code(), cut_to(&text, LIMIT / 2), details);
     status.metadata_mut().insert(CODE_TRAILER, MetadataValue::from_static(code.id()));
     status
 }
@@ -170,7 +171,7 @@ mod tests {
     use caim_sql::{Code, Refusal};
     use tonic::{Code as Grpc, Status};
 
-    use super::{ask_error, of_ask_error, of_refusal, refusal};
+    use super::{LIMIT, ask_error, of_ask_error, of_refusal, refusal};
 
     #[test]
     fn every_refusal_comes_back_whole() {
@@ -205,7 +206,7 @@ mod tests {
     fn long_texts_are_cut_and_still_read_back() {
         for text in ["x".repeat(100_000), "ä".repeat(50_000), "\u{1}".repeat(9_000), "\"".repeat(9_000)] {
             let status = of_refusal(&Refusal::new(Code::Syntax, text.clone()).with_rewrite(text.clone()));
-            assert!(status.message().len() <= 2048 && status.details().len() <= 3072);
+            assert!(status.message().len() <= 2048 && status.details().len() <= 3 * LIMIT);
             let back = refusal(&status).unwrap();
             assert_eq!(back.code, Code::Syntax);
             assert!(text.starts_with(&back.reason) && !back.reason.is_empty());

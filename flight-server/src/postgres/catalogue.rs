@@ -70,7 +70,7 @@ impl Catalogue {
     /// Understands a statement, if it is one about the catalogue.
     pub(super) async fn read(&self, sql: &str, user: &str) -> PgWireResult<Option<Query>> {
         let Some(mut statement) = dialect::read(sql) else { return Ok(None) };
-        let shape = shape::of(&statement);
+        let (shape, parameters) = (shape::of(&statement), dialect::parameters(&statement));
         dialect::rewrite(&mut statement, user).map_err(|why| unanswered(&why))?;
         let sql = statement.to_string();
         self.with(move |database| {
@@ -79,7 +79,6 @@ impl Catalogue {
             let columns = columns.iter().enumerate();
             let columns =
                 columns.map(|(i, c)| (c.name().to_owned(), shape.column(i, c.decl_type()))).collect();
-            let parameters = statement.parameter_count();
             drop(statement);
             Ok(Some(Query { sql, columns, parameters }))
         })
@@ -165,7 +164,8 @@ fn answer(
 ) -> PgWireResult<Vec<DataRow>> {
     let failed = |why: rusqlite::Error| unanswered(&why.to_string());
     let mut statement = database.prepare(sql).map_err(failed)?;
-    let values: Vec<Value> = values.into_iter().map(value).collect();
+    // What does not matter to the answer is left out of the query, and may have been the last parameter.
+    let values: Vec<Value> = values.into_iter().map(value).take(statement.parameter_count()).collect();
     let mut found = statement.query(rusqlite::params_from_iter(values)).map_err(failed)?;
     let mut rows = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {

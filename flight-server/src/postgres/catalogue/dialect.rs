@@ -75,6 +75,28 @@ pub(super) fn lower(name: &ObjectName) -> Vec<String> {
     name.0.iter().filter_map(part).collect()
 }
 
+/// How many parameters a statement takes: the highest number among `$1`, `$2`, ...
+pub(super) fn parameters(statement: &Statement) -> usize {
+    let mut highest = Highest(0);
+    let _ = Visit::visit(statement, &mut highest);
+    highest.0
+}
+
+struct Highest(usize);
+
+impl Visitor for Highest {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        if let Expr::Value(value) = expr
+            && let Value::Placeholder(name) = &value.value
+        {
+            self.0 = self.0.max(name.trim_start_matches('$').parse().unwrap_or(0));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
 /// Puts a statement into SQLite's dialect; `user` is who asks.
 ///
 /// # Errors
@@ -198,6 +220,8 @@ impl Rewrite<'_> {
                 Value::EscapedStringLiteral(text) | Value::NationalStringLiteral(text) => {
                     Expr::value(Value::SingleQuotedString(text))
                 }
+                // `$2` would be a name to SQLite; `?2` is the second parameter.
+                Value::Placeholder(name) => Expr::value(Value::Placeholder(name.replace('$', "?"))),
                 other => Expr::value(other),
             },
             Expr::Identifier(ident)
@@ -222,6 +246,8 @@ impl Rewrite<'_> {
             return Err(format!("there is no function {name}"));
         }
         if name != "array_agg" {
+            let renamed = functions::RENAMED.iter().find(|(known, _, _)| *known == name);
+            let name = renamed.map_or(name, |(_, name, _)| (*name).to_owned());
             function.name = ObjectName::from(vec![Ident::new(name)]);
             return Ok(Expr::Function(function));
         }

@@ -9,7 +9,7 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 
 use super::super::statements::SHOWN;
-use super::contents::{Contents, oid};
+use super::contents::{self, Contents};
 use super::tables::{self, DEFAULT_SCHEMA};
 
 /// What a function gives.
@@ -18,6 +18,7 @@ pub(super) enum Gives {
     Text,
     Truth,
     Number,
+    Json,
 }
 
 /// Words that stand for who and where one is, with or without parentheses.
@@ -29,6 +30,14 @@ const CONSTANTS: [&str; 7] = [
     "current_database",
     "current_catalog",
     "current_schema",
+];
+
+/// Functions that SQLite has under another name.
+pub(super) const RENAMED: [(&str, &str, Gives); 4] = [
+    ("bool_and", "min", Gives::Truth),
+    ("bool_or", "max", Gives::Truth),
+    ("json_build_object", "json_object", Gives::Json),
+    ("json_agg", "json_group_array", Gives::Json),
 ];
 
 /// Functions that SQLite brings.
@@ -162,12 +171,13 @@ pub(super) fn is_system(name: &str) -> bool {
 
 /// A function that may be called.
 pub(super) fn is_known(name: &str) -> bool {
-    BUILT_IN.contains(&name) || gives(name).is_some()
+    BUILT_IN.contains(&name) || RENAMED.iter().any(|(known, _, _)| *known == name) || gives(name).is_some()
 }
 
 /// What a function of PostgreSQL gives.
 pub(super) fn gives(name: &str) -> Option<Gives> {
-    SYSTEM.iter().find(|(known, _, _)| *known == name).map(|(_, gives, _)| *gives)
+    let renamed = RENAMED.iter().find(|(known, _, _)| *known == name).map(|(_, _, gives)| *gives);
+    renamed.or_else(|| SYSTEM.iter().find(|(known, _, _)| *known == name).map(|(_, gives, _)| *gives))
 }
 
 /// Adds the functions to a database.
@@ -258,7 +268,7 @@ fn constraint(contents: &Contents, arguments: &[Value]) -> Value {
 
 fn function(arguments: &[Value], part: usize) -> Value {
     let oid = integer(arguments, 0);
-    let found = tables::FUNCTIONS.iter().find(|f| Some(i64::from(super::contents::oid(f.0))) == oid);
+    let found = tables::FUNCTIONS.iter().find(|f| Some(i64::from(contents::oid(f.0))) == oid);
     found.map_or(Value::Null, |(_, result, arguments, _)| text(if part == 1 { *result } else { *arguments }))
 }
 
@@ -339,7 +349,8 @@ fn class_oid(contents: &Contents, arguments: &[Value]) -> Value {
     let name = name.replace('"', "");
     let (schema, table) = name.split_once('.').unwrap_or((DEFAULT_SCHEMA, &name));
     if schema == "pg_catalog" || table.starts_with("pg_") {
-        return Value::Integer(oid(table).into());
+        let known = tables::CLASSES.iter().find(|(name, _)| *name == table);
+        return known.map_or(Value::Null, |(_, oid)| Value::Integer((*oid).into()));
     }
     contents.table(schema, table).map_or(Value::Null, |table| Value::Integer(table.oid.into()))
 }

@@ -104,16 +104,33 @@ struct Columns(BTreeMap<(String, String), Expr>);
 impl VisitorMut for Columns {
     type Break = String;
 
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
-        if let Expr::CompoundIdentifier(parts) = expr
-            && let [table, column] = &parts[..]
-        {
-            let key = (table.value.to_ascii_lowercase(), column.value.to_ascii_lowercase());
-            if let Some(renamed) = self.0.get(&key) {
-                *expr = renamed.clone();
+    /// A column that is given on keeps its name.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<String> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && let Some((renamed, name)) = self.renamed(expr)
+            {
+                *item = SelectItem::ExprWithAlias { expr: renamed, alias: name };
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        if let Some((renamed, _)) = self.renamed(expr) {
+            *expr = renamed;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Columns {
+    /// What a column of a function is here, and what it was called.
+    fn renamed(&self, expr: &Expr) -> Option<(Expr, Ident)> {
+        let Expr::CompoundIdentifier(parts) = expr else { return None };
+        let [table, column] = &parts[..] else { return None };
+        let key = (table.value.to_ascii_lowercase(), column.value.to_ascii_lowercase());
+        self.0.get(&key).map(|renamed| (renamed.clone(), column.clone()))
     }
 }
 

@@ -84,6 +84,7 @@ fn of_expr(expr: &Expr) -> Option<Type> {
                 (Some(Gives::Text), _) => Type::TEXT,
                 (Some(Gives::Truth), _) => Type::BOOL,
                 (Some(Gives::Number), _) => Type::INT8,
+                (Some(Gives::Json), _) => Type::JSON,
                 (None, "count" | "row_number" | "rank" | "dense_rank" | "length" | "instr" | "sum") => {
                     Type::INT8
                 }

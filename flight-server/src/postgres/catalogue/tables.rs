@@ -27,6 +27,19 @@ pub(super) const FUNCTIONS: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// PostgreSQL's own numbers of the tables that comments refer to.
+pub(super) const CLASSES: [(&str, u32); 7] = [
+    ("pg_class", PG_CLASS),
+    ("pg_proc", PG_PROC),
+    ("pg_attribute", 1249),
+    ("pg_type", 1247),
+    ("pg_namespace", 2615),
+    ("pg_constraint", 2606),
+    ("pg_database", 1262),
+];
+const PG_CLASS: u32 = 1259;
+const PG_PROC: u32 = 1255;
+
 /// A type that columns have.
 pub(super) struct NamedType {
     pub(super) oid: u32,
@@ -144,7 +157,7 @@ fn functions(database: &Connection) -> rusqlite::Result<()> {
             "INSERT INTO pg_proc (oid, proname, pronamespace, prorettype, pronargs) VALUES (?, ?, ?, ?, ?)",
             params![oid(name), name, namespace(DEFAULT_SCHEMA), result, count],
         )?;
-        describe(database, oid(name), 1255, 0, comment)?;
+        describe(database, oid(name), PG_PROC, 0, comment)?;
     }
     Ok(())
 }
@@ -165,7 +178,7 @@ fn table(database: &Connection, contents: &Contents, table: &Listed) -> rusqlite
         _ => ("INSERT INTO pg_tables (schemaname, tablename, tableowner) VALUES (?, ?, ?)", &table.name),
     };
     database.execute(listing, params![table.schema, name, OWNER])?;
-    describe(database, table.oid, 1259, 0, &table.comment)?;
+    describe(database, table.oid, PG_CLASS, 0, &table.comment)?;
     for (number, column) in (1..).zip(&table.columns) {
         let ty = TYPES.iter().find(|ty| ty.oid == column.ty.oid());
         let collation = if column.ty == Type::TEXT { 100 } else { 0 };
@@ -175,7 +188,7 @@ fn table(database: &Connection, contents: &Contents, table: &Listed) -> rusqlite
             params![table.oid, column.name, column.ty.oid(), ty.map_or(-1, |ty| ty.len), number, collation],
         )?;
         if let Some(comment) = &column.comment {
-            describe(database, table.oid, 1259, number, comment)?;
+            describe(database, table.oid, PG_CLASS, number, comment)?;
         }
     }
     Ok(())
