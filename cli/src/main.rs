@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use caim::commands::{
-    Cli, Command, audit, batches, build, check, completions, demo, forget, hub, ingest, init, man, node, ontology,
-    quality, rollback, sql, verify,
+    Cli, Command, audit, batches, build, check, completions, demo, forget, hub, ingest, init, man, node,
+    ontology, quality, rollback, sql, verify,
 };
 use caim::{exit, logs};
 use clap::Parser;

@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -193,11 +194,11 @@ impl Source {
         self.members.iter().filter(|member| kinds.contains(&member.kind))
     }
 
-    /// A path of the same name beside a member, with another extension. Members of zips and databases have none.
+    /// A path of the same name beside a member, with another extension. Members of archives, buckets and databases have none.
     pub(crate) fn beside(&self, member: &Member, extension: &str) -> Option<PathBuf> {
         match &member.place {
             Place::File(path) => Some(path.with_extension(extension)),
-            Place::Zipped { .. } | Place::Fetched(_) => None,
+            Place::Zipped(_) | Place::Part(_) | Place::Remote(_) | Place::Fetched(_) => None,
         }
     }
 
@@ -226,6 +227,7 @@ impl Member {
             Place::Zipped(zipped) => zipped.header(&self.name)?,
             Place::Part(part) => Header::Part(part.clone()),
             Place::Remote(object) => Header::Remote(object.header()),
+            Place::Fetched(file) => Header::File(rewound(file).map_err(|e| Error::io(&self.name, &e))?),
         };
         Ok(header.beginning_with(head))
     }
@@ -239,6 +241,29 @@ impl Member {
     }
 }
 
+/// The first bytes of members that are far away, fetched many at a time; nothing of those that are near.
+pub(crate) fn heads(members: &[Member]) -> Vec<Option<Bytes>> {
+    let object = |member: &Member| match &member.place {
+        Place::Remote(object) => Some(object.clone()),
+        Place::File(_) | Place::Zipped(_) | Place::Part(_) | Place::Fetched(_) => None,
+    };
+    let objects: Option<Vec<bucket::Object>> = members.iter().map(object).collect();
+    objects
+        .map(bucket::heads)
+        .filter(|heads| heads.len() == members.len())
+        .unwrap_or_else(|| vec![None; members.len()])
+}
+
+/// All that can be read, in a temporary file without a name.
+fn spooled(mut bytes: impl Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut bytes, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn rewound(file: &File) -> io::Result<File> {
+    let mut file = file.try_clone()?;
     file.rewind()?;
     Ok(file)
 }
