@@ -146,7 +146,7 @@ impl Connector<'_> {
         for (number, entry) in mapping.entries.iter().enumerate() {
             let (arrays, keep) = sheet.rows(self.context.models, number, tally)?;
             let table = entry.table(self.context.models)?;
-            let landing = Landing::new(SHEETS, table, self.context.secret);
+            let landing = Landing::new(SHEETS, table, self.context.secret).under(self.context.pseudonyms);
             let kept = patients.iter().zip(keep.iter()).filter(|(_, keep)| *keep == Some(true));
             let kept: Vec<Option<Patient>> = kept.map(|(patient, _)| *patient).collect();
             let rows = landing.land(&kept, &arrays)?;

@@ -106,7 +106,7 @@ async fn parameters_are_bound_by_their_numbers() {
     let sql = "SELECT $2::text || $1::text, generate_subscripts(con.conkey, $3) AS n FROM pg_constraint con LIMIT 1";
     let query = read(&catalogue, sql).await;
     assert_eq!(query.parameters, 3);
-    let values = ["a", "b", "1"].map(|text| datafusion::common::ScalarValue::from(text)).to_vec();
+    let values = ["a", "b", "1"].map(datafusion::common::ScalarValue::from).to_vec();
     let mut answer = catalogue.run(&query, values, &Format::UnifiedText).await.unwrap();
     let row = futures::StreamExt::next(answer.data_rows()).await.unwrap().unwrap();
     assert_eq!(&row.data[..], b"\0\0\0\x02ba\0\0\0\x011");
