@@ -68,7 +68,7 @@ class Psql(unittest.TestCase):
         self.assertIn("1 of 1 nodes answered", self.psql(GROUPED).stderr)
 
     def test_relations_are_listed(self):
-        self.assertEqual(len(self.says("\\dt dicom.*").splitlines()), 3)
+        self.assertEqual(len(self.says("\\dt dicom.*").splitlines()), 4)
 
     def test_relations_of_the_default_schema_are_visible(self):
         self.assertIn("cancer_condition", self.says("\\d"))
@@ -251,7 +251,7 @@ class SqlAlchemy(unittest.TestCase):
 
     def test_schemas_and_tables_are_inspected(self):
         self.assertLessEqual({"dicom", "omop", "eucaim"}, set(self.inspector.get_schema_names()))
-        self.assertEqual(set(self.inspector.get_table_names("dicom")), {"instance", "series", "study"})
+        self.assertEqual(set(self.inspector.get_table_names("dicom")), {"annotation", "instance", "series", "study"})
 
     def test_views_are_inspected(self):
         self.assertIn("node", self.inspector.get_view_names("catalog"))
@@ -296,7 +296,7 @@ class Jdbc(unittest.TestCase):
                              capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         lines = run.stdout.splitlines()
-        for line in ("product PostgreSQL", "tables 3", "column text true", "types true", "refused 42501",
+        for line in ("product PostgreSQL", "tables 4", "column text true", "types true", "refused 42501",
                      "values 2020-01-02 1.5 true"):
             self.assertIn(line, lines)
         tops = {line for line in lines if line.startswith("top ")}

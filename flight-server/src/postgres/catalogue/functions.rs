@@ -157,6 +157,7 @@ const SYSTEM: &[(&str, Gives, Evaluate)] = &[
     }),
     ("pg_json_nothing", Gives::Text, |_, _| text("[]")),
     ("pg_element", Gives::Text, |_, a| element(a)),
+    ("pg_element_beside", Gives::Text, |_, a| element_beside(a)),
 ];
 
 /// A word that stands for who or where one is.
@@ -303,6 +304,15 @@ fn element(arguments: &[Value]) -> Value {
     // Vectors (`1 2 3`) count from 0, arrays (`{1,2,3}`) from 1.
     let index = if array.starts_with('{') { index - 1 } else { index };
     let found = usize::try_from(index).ok().and_then(|index| items(&array).nth(index).map(str::to_owned));
+    found.map_or(Value::Null, text)
+}
+
+/// The element of an array or vector at a place, from 0.
+fn element_beside(arguments: &[Value]) -> Value {
+    let (Some(array), Some(place)) = (string(arguments, 0), integer(arguments, 1)) else {
+        return Value::Null;
+    };
+    let found = usize::try_from(place).ok().and_then(|place| items(&array).nth(place).map(str::to_owned));
     found.map_or(Value::Null, text)
 }
 

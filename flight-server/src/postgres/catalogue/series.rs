@@ -52,7 +52,11 @@ impl VisitorMut for Tables {
             let Some((name, array)) = series(expr) else { continue };
             let table = match &of {
                 Some((known, table)) if *known == array => table.clone(),
-                Some(_) => return ControlFlow::Break("two arrays are unnested at once".to_owned()),
+                // Several at once go side by side.
+                Some((_, table)) => {
+                    *expr = if name == "unnest" { beside(array, table) } else { position(table) };
+                    continue;
+                }
                 None => {
                     self.moved += 1;
                     let table = format!("moved_{}", self.moved);
@@ -173,6 +177,12 @@ fn each(json: &str, arguments: Vec<Expr>, table: &str) -> TableWithJoins {
         index_hints: Vec::new(),
     };
     TableWithJoins { relation, joins: Vec::new() }
+}
+
+/// The element of another array at the place of a table's row.
+fn beside(array: Expr, table: &str) -> Expr {
+    let key = Expr::CompoundIdentifier(vec![Ident::with_quote('"', table), Ident::new("key")]);
+    call("pg_element_beside", vec![array, key])
 }
 
 fn value(table: &str) -> Expr {

@@ -204,22 +204,39 @@ fn constraint(database: &Connection, contents: &Contents, key: &Key) -> rusqlite
             ("f", target.map_or(0, |target| target.oid), foreign)
         }
     };
+    let columns = numbers(table, &key.columns);
+    let index = if key.target.is_none() { primary(database, table.oid, key.oid, &columns)? } else { 0 };
     let row = params![
         key.oid,
         key.name,
         namespace(&key.schema),
         kind,
         table.oid,
+        index,
         target,
-        array(&numbers(table, &key.columns)),
+        array(&columns),
         foreign.as_deref().map(array),
     ];
     database.execute(
-        "INSERT INTO pg_constraint (oid, conname, connamespace, contype, conrelid, confrelid, conkey, confkey) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO pg_constraint (oid, conname, connamespace, contype, conrelid, conindid, confrelid, conkey, confkey) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         row,
     )?;
     Ok(())
+}
+
+/// The index that tools read a primary key's columns from. It has the number of its key, and is no relation.
+fn primary(database: &Connection, table: u32, key: u32, columns: &[usize]) -> rusqlite::Result<u32> {
+    let vector = |of: &dyn Fn(&usize) -> String| columns.iter().map(of).collect::<Vec<_>>().join(" ");
+    let none = vector(&|_| "0".to_owned());
+    database.execute(
+        "INSERT INTO pg_index (indexrelid, indrelid, indnatts, indnkeyatts, indisunique, indnullsnotdistinct, \
+         indisprimary, indisexclusion, indimmediate, indisclustered, indisvalid, indcheckxmin, indisready, indislive, \
+         indisreplident, indkey, indcollation, indclass, indoption) \
+         VALUES (?1, ?2, ?3, ?3, 1, 0, 1, 0, 1, 0, 1, 0, 1, 1, 0, ?4, ?5, ?5, ?5)",
+        params![key, table, columns.len(), vector(&usize::to_string), none],
+    )?;
+    Ok(key)
 }
 
 /// The places of columns in their table, from 1.

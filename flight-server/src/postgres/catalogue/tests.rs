@@ -101,6 +101,19 @@ async fn what_tools_ask_is_answered() {
 }
 
 #[tokio::test]
+async fn the_columns_of_a_primary_key_are_found_by_its_index() {
+    let catalogue = catalogue();
+    let sql = "SELECT count(*) FROM (SELECT unnest(i.indkey) AS attnum, unnest(i.indclass) AS class, \
+               generate_subscripts(i.indkey, 1) AS ord, i.indrelid FROM pg_constraint con JOIN pg_index i \
+               ON con.conindid = i.indexrelid WHERE con.contype = 'p') AS keys JOIN pg_attribute a \
+               ON a.attrelid = keys.indrelid AND a.attnum = keys.attnum WHERE keys.class = '0'";
+    let query = read(&catalogue, sql).await;
+    let mut answer = catalogue.run(&query, Vec::new(), &Format::UnifiedText).await.unwrap();
+    let row = futures::StreamExt::next(answer.data_rows()).await.unwrap().unwrap();
+    assert_ne!(&row.data[..], b"\0\0\0\x010", "no key has a column");
+}
+
+#[tokio::test]
 async fn parameters_are_bound_by_their_numbers() {
     let catalogue = catalogue();
     let sql = "SELECT $2::text || $1::text, generate_subscripts(con.conkey, $3) AS n FROM pg_constraint con LIMIT 1";
