@@ -1,9 +1,15 @@
 //! The types of a catalogue query's columns, from its text alone: what is described is then what is sent.
 
-use datafusion::sql::sqlparser::ast::{DataType, Expr, SelectItem, SetExpr, Statement, UnaryOperator, Value};
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, SelectItem, SetExpr, Statement,
+    UnaryOperator, Value,
+};
 use pgwire::api::Type;
 
 use super::functions::{self, Gives};
+
+/// The tables of the catalogue with the types of their columns.
+const DECLARATIONS: &str = include_str!("pg_catalog.txt");
 
 /// What the text says of each column; `None` where the column's table says it.
 pub(super) struct Shape {
@@ -90,6 +96,8 @@ fn of_expr(expr: &Expr) -> Option<Type> {
                 }
                 (None, "unnest" | "generate_subscripts") => Type::INT4,
                 (None, "array_agg") => Type::TEXT_ARRAY,
+                (None, "bool_and" | "bool_or") => Type::BOOL,
+                (None, "min" | "max") => return argument(&function.args).and_then(of_column),
                 (None, _) => Type::TEXT,
             }
         }
@@ -101,6 +109,33 @@ fn of_expr(expr: &Expr) -> Option<Type> {
         }
         _ => return None,
     })
+}
+
+/// The one argument of a function.
+fn argument(args: &FunctionArguments) -> Option<&Expr> {
+    let FunctionArguments::List(list) = args else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))] => Some(expr),
+        _ => None,
+    }
+}
+
+/// The type that a column of the catalogue has in every table that has it, whatever the table is called here.
+fn of_column(expr: &Expr) -> Option<Type> {
+    let name = match expr {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        other => return of_expr(other),
+    };
+    let columns = DECLARATIONS
+        .lines()
+        .filter_map(|table| table.split_once('('))
+        .flat_map(|(_, columns)| columns.split(", "));
+    let declared = columns.filter_map(|column| column.trim_end_matches(')').split_once(' '));
+    declared
+        .filter(|(known, _)| name.value.eq_ignore_ascii_case(known))
+        .map(|(_, ty)| of_declaration(ty))
+        .next()
 }
 
 fn is_null(expr: &Expr) -> bool {
