@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use caim_ontology::{ColumnType, Models};
+use caim_ontology::Models;
+use caim_sql::released::arrow_type;
 use caim_warehouse::layout::{PATIENT, ROW};
 use caim_warehouse::{Epoch, NewBatch, TableName, Warehouse};
 use datafusion::arrow::array::{
     ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
     new_null_array,
 };
-use datafusion::arrow::datatypes::DataType;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -113,22 +113,9 @@ impl Columns {
         for column in table.stored_columns() {
             let found =
                 made.iter().position(|(name, _)| *name == column.stored).map(|at| made.swap_remove(at).1);
-            let array = found.unwrap_or_else(|| new_null_array(&stored_type(column.ty), rows));
+            let array = found.unwrap_or_else(|| new_null_array(&arrow_type(column.ty), rows));
             columns.push((column.stored.clone(), array, true));
         }
         Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
-    }
-}
-
-fn stored_type(ty: ColumnType) -> DataType {
-    match ty {
-        ColumnType::Text => DataType::Utf8,
-        ColumnType::Integer => DataType::Int64,
-        ColumnType::Float => DataType::Float64,
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Date => DataType::Date32,
-        ColumnType::Timestamp => {
-            DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Microsecond, None)
-        }
     }
 }

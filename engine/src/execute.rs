@@ -8,7 +8,7 @@ mod concepts;
 mod numbers;
 mod per_patient;
 mod plan;
-mod ranges;
+pub(crate) mod ranges;
 pub(crate) mod walk;
 
 use std::ops::Range;
@@ -92,10 +92,20 @@ impl<'a> Execution<'a> {
         query: &PrivateQuery,
         accounting: &Accounting,
     ) -> Result<Sums, ExecuteError> {
+        self.contributions_in(ranges::of(self.epoch), query, accounting).await
+    }
+
+    /// The same, over these ranges of patients, each by itself.
+    pub(crate) async fn contributions_in(
+        &self,
+        ranges: Vec<Range<u32>>,
+        query: &PrivateQuery,
+        accounting: &Accounting,
+    ) -> Result<Sums, ExecuteError> {
         let models = query.over(self.models).map_err(|refusal| ExecuteError::Model(refusal.reason))?;
         let context = self.in_order_of_patients();
         let mut walks = JoinSet::new();
-        for patients in ranges::of(self.epoch) {
+        for patients in ranges {
             let plan = self.about(query, &models, Some(patients)).contribution_plan(query, accounting)?;
             let stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
             let walk = Walk::new(query, accounting, &stream.schema())?;

@@ -46,8 +46,7 @@ pub fn merge(
     models: &Models,
     replies: &[(NodeId, Reply)],
 ) -> Result<RecordBatch, MergeError> {
-    let mut ordered: Vec<&(NodeId, Reply)> = replies.iter().collect();
-    ordered.sort_by(|a, b| a.0.cmp(&b.0));
+    let ordered = by_name(replies);
     let spreads = ordered
         .iter()
         .map(|(_, reply)| Spread::of_node(query, models, reply))
@@ -60,6 +59,13 @@ pub fn merge(
     }
     let unreleased = (0..query.measures.len()).map(|m| spreads.iter().map(|s| s.absent(m)).sum()).collect();
     merged.finish(query, models, &kinds, unreleased)
+}
+
+/// In an order that does not depend on who answered first.
+fn by_name(replies: &[(NodeId, Reply)]) -> Vec<&(NodeId, Reply)> {
+    let mut ordered: Vec<&(NodeId, Reply)> = replies.iter().collect();
+    ordered.sort_by(|a, b| a.0.cmp(&b.0));
+    ordered
 }
 
 /// A measure with its public bounds and bins.

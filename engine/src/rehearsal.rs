@@ -5,6 +5,7 @@
 //! holds the files of the warehouse anyway. No door uses this module: nothing is charged here, and nothing is stored.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use caim_ontology::Models;
@@ -18,8 +19,8 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 
 use crate::accounting::{Accounting, SD_DENOMINATOR, Source, Vector};
 use crate::channel::Facts;
-use crate::execute::Execution;
 use crate::execute::walk::Sums;
+use crate::execute::{Execution, ranges};
 use crate::policy::Policy;
 use crate::release::{self, Seed};
 use crate::reply;
@@ -82,12 +83,36 @@ impl Rehearsal {
         policy: &Policy,
         query: &PrivateQuery,
     ) -> Result<Self, RehearsalError> {
+        Self::over(ranges::of(epoch), epoch, models, policy, query).await
+    }
+
+    /// The same, with the patients taken in so many ranges at the same time, at least one.
+    ///
+    /// # Errors
+    /// As [`Rehearsal::new`].
+    pub async fn in_ranges(
+        ranges: u32,
+        epoch: &Epoch,
+        models: &Models,
+        policy: &Policy,
+        query: &PrivateQuery,
+    ) -> Result<Self, RehearsalError> {
+        Self::over(ranges::split(epoch.patients(), ranges.max(1)), epoch, models, policy, query).await
+    }
+
+    async fn over(
+        ranges: Vec<Range<u32>>,
+        epoch: &Epoch,
+        models: &Models,
+        policy: &Policy,
+        query: &PrivateQuery,
+    ) -> Result<Self, RehearsalError> {
         let query = canonical(query.clone());
         validate(&query, models).map_err(|e| failed(&e))?;
         let accounting = Accounting::new(&query, models, policy).map_err(|e| failed(&e))?;
         let runtime = Arc::new(RuntimeEnv::default());
         let execution = Execution::new(epoch, models, &runtime);
-        let sums = execution.contributions(&query, &accounting).await.map_err(|e| failed(&e))?;
+        let sums = execution.contributions_in(ranges, &query, &accounting).await.map_err(|e| failed(&e))?;
         let schema = reply::schema(&query, models).map_err(|e| failed(&e))?;
         Ok(Self { query, accounting, policy: *policy, sums, schema })
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use tokio::net::TcpListener;
+
 use crate::Error;
 
 /// Where a node finds its hub.
@@ -49,6 +51,26 @@ pub(crate) fn on_loopback(address: SocketAddr) -> Result<SocketAddr, Error> {
         Ok(address)
     } else {
         Err(Error::NotLoopback { address: address.to_string() })
+    }
+}
+
+/// A door that is bound to its address and not yet open.
+pub(crate) struct Bound {
+    pub(crate) listener: TcpListener,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds the address; port 0 takes any free one.
+    ///
+    /// # Errors
+    /// When the address is not on this machine, or the port is taken.
+    pub(crate) async fn to(address: SocketAddr) -> Result<Self, Error> {
+        let address = on_loopback(address)?;
+        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
+        let address = listener.local_addr().map_err(|source| Error::Bind { address, source })?;
+        Ok(Self { listener, address })
     }
 }
 

@@ -37,7 +37,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::transport::Server;
 use tonic_web::GrpcWebLayer;
 
-use crate::address::on_loopback;
+use crate::address::Bound;
 use crate::connection::Watched;
 use crate::questions::Questions;
 use crate::{DevIdentity, Error};
@@ -73,10 +73,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A door that is bound to its address and not yet open.
-pub struct Door {
-    listener: TcpListener,
-    address: SocketAddr,
-}
+pub struct Door(Bound);
 
 impl Door {
     /// Binds the address; port 0 takes any free one.
@@ -84,16 +81,13 @@ impl Door {
     /// # Errors
     /// When the address is not on this machine, or the port is taken.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let address = on_loopback(address)?;
-        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
-        let address = listener.local_addr().map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { listener, address })
+        Bound::to(address).await.map(Self)
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 
     /// Serves until `shutdown` resolves; calls may go on for a few seconds then.
@@ -123,7 +117,7 @@ impl Door {
             .layer(GrpcWebLayer::new())
             .add_service(healthy)
             .add_service(service)
-            .serve_with_incoming_shutdown(incoming(self.listener), shutdown.clone());
+            .serve_with_incoming_shutdown(incoming(self.0.listener), shutdown.clone());
         tokio::select! {
             served = serving => Ok(served?),
             () = shutdown.then(|()| tokio::time::sleep(GRACE)) => Ok(()),

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::address::on_loopback;
+use crate::address::Bound;
 use crate::questions::Questions;
 use crate::{DevIdentity, Error};
 use catalogue::Catalogue;
@@ -33,10 +33,7 @@ use session::Session;
 const CONNECTIONS: usize = 512;
 
 /// A door that is bound to its address and not yet open.
-pub struct PostgresDoor {
-    listener: TcpListener,
-    address: SocketAddr,
-}
+pub struct PostgresDoor(Bound);
 
 impl PostgresDoor {
     /// Binds the address; port 0 takes any free one.
@@ -44,16 +41,13 @@ impl PostgresDoor {
     /// # Errors
     /// When the address is not on this machine, or the port is taken.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let address = on_loopback(address)?;
-        let listener = TcpListener::bind(address).await.map_err(|source| Error::Bind { address, source })?;
-        let address = listener.local_addr().map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { listener, address })
+        Bound::to(address).await.map(Self)
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 
     /// Serves until `shutdown` resolves; connections end with it.
@@ -70,7 +64,7 @@ impl PostgresDoor {
         let catalogue = Catalogue::new(Arc::clone(&hub));
         let door = Arc::new(Door::new(Questions::new(hub), catalogue, identity));
         tokio::select! {
-            () = accept(self.listener, door) => {}
+            () = accept(self.0.listener, door) => {}
             () = shutdown => {}
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use caim_engine::accounting::Accounting;
 use caim_engine::merge::merge;
+use caim_engine::rehearsal::Rehearsal;
 use caim_engine::{AskError, Policy};
 use caim_ontology::Models;
 use caim_sql::PrivateQuery;
@@ -32,6 +33,28 @@ fn generous() -> Policy {
         project_lifetime_rho: budget,
         node_budget_rho: budget,
         ..Policy::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patients_in_ranges_add_up_to_the_same_sums() {
+    let models = Arc::new(Models::bundled().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let epoch = series::ingested(dir.path(), &series::table(SEED, 300)).current().unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let drawn = std::iter::repeat_with(|| statement(&mut random).0).filter_map(|sql| drawn(&models, &sql));
+    let both = "SELECT PatientSex, count(DISTINCT PatientID), count(*) FROM dicom.series AS c WHERE EXISTS (SELECT 1 \
+                FROM dicom.series AS m WHERE m.PatientID = c.PatientID AND m.Modality = 'MR') GROUP BY 1";
+    let several = "SELECT n, count(*) FROM (SELECT PatientID, count(*) AS n FROM dicom.series GROUP BY PatientID) AS t \
+                   GROUP BY n";
+    let by_hand = [both, several].map(|sql| lowered(&models, sql));
+    for query in by_hand.into_iter().chain(drawn.take(30)) {
+        let sums = async |ranges| {
+            let policy = Policy::default();
+            Rehearsal::in_ranges(ranges, &epoch, &models, &policy, &query).await.unwrap().vectors()
+        };
+        let whole = sums(1).await;
+        assert!(sums(2).await == whole && sums(7).await == whole, "{query:?}");
     }
 }
 

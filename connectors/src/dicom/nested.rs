@@ -30,10 +30,12 @@ pub(super) trait Items {
     fn leave(&mut self);
 
     /// An item begins.
-    fn begin(&mut self) -> Result<(), Unreadable>;
+    fn begin(&mut self) -> Result<(), Unreadable> {
+        Ok(())
+    }
 
     /// An item ends.
-    fn end(&mut self);
+    fn end(&mut self) {}
 
     /// An element of the present item of a known length that is not a wanted sequence: to be read or skipped.
     fn element<R: Read + Seek>(
@@ -214,12 +216,6 @@ impl Items for Nobody {
     fn enter(&mut self, _sequence: Tag) {}
 
     fn leave(&mut self) {}
-
-    fn begin(&mut self) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn end(&mut self) {}
 
     fn element<R: Read + Seek>(
         &mut self,

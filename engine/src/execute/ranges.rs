@@ -14,14 +14,15 @@ const MOST_RANGES: u32 = 16;
 const MOST_FILES: usize = 64;
 
 /// Ranges of ordinals that hold every patient of an epoch once: as many as there are threads, at least one.
-pub(super) fn of(epoch: &Epoch) -> Vec<Range<u32>> {
+pub(crate) fn of(epoch: &Epoch) -> Vec<Range<u32>> {
     let rows = epoch.tables().map(|table| epoch.rows(table)).max().unwrap_or(0);
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
     let ranges = if rows < FEW_ROWS { 1 } else { threads.clamp(1, MOST_RANGES) };
     split(epoch.patients(), ranges)
 }
 
-fn split(patients: u32, ranges: u32) -> Vec<Range<u32>> {
+/// So many ranges of about the same size, at least one.
+pub(crate) fn split(patients: u32, ranges: u32) -> Vec<Range<u32>> {
     let size = patients.div_ceil(ranges).max(1);
     // The last one is open: whoever has an ordinal is in a range.
     let end = |range: u32| if range + 1 == ranges { u32::MAX } else { (range + 1) * size };

@@ -69,17 +69,11 @@ pub(crate) struct Walk {
 }
 
 /// The vectors of one stream.
-#[derive(Default)]
 struct Stream {
     /// Position of each vector, what it is, and which of the value columns it adds up.
     vectors: Vec<(usize, Vector, usize)>,
-}
-
-impl Stream {
-    /// Whether it makes no difference how many rows a patient has in a cell.
-    fn counts_patients_only(&self) -> bool {
-        self.vectors.iter().all(|(_, of, _)| *of == Vector::Patients)
-    }
+    /// Whether only patients are counted, so that one row a cell is enough.
+    once: bool,
 }
 
 /// The cells that were met, by their labels.
@@ -138,11 +132,13 @@ impl Walk {
         schema: &Schema,
     ) -> Result<Self, ExecuteError> {
         let layout = Layout::new(query, accounting, schema)?;
-        let mut streams: Vec<Stream> = accounting.streams.iter().map(|_| Stream::default()).collect();
+        let mut streams: Vec<Stream> =
+            accounting.streams.iter().map(|_| Stream { vectors: Vec::new(), once: true }).collect();
         let mut values = 0;
         for (vector, noised) in accounting.vectors.iter().enumerate() {
             if let Some(stream) = streams.get_mut(noised.stream) {
                 stream.vectors.push((vector, noised.of, values));
+                stream.once &= noised.of == Vector::Patients;
             }
             values += usize::from(Encoding::of(noised.of).is_some());
         }
@@ -224,7 +220,7 @@ impl Walk {
 
     fn add(&mut self, patient: &Patient<'_>) {
         for (place, stream) in self.streams.iter().enumerate() {
-            self.kept.choose(patient, place, stream.counts_patients_only(), self.most_cells, self.most_rows);
+            self.kept.choose(patient, place, stream.once, self.most_cells, self.most_rows);
             for (vector, of, value) in &stream.vectors {
                 if let Some(sums) = self.vectors.get_mut(*vector) {
                     self.kept.add(patient, *of, *value, sums);

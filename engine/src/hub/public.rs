@@ -2,6 +2,7 @@
 //! `information_schema`, and the published cubes of schema `cube`. They say what may be asked, never what any data holds, and cost nothing.
 
 mod information;
+mod keys;
 mod vocabulary;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(super) struct Contents<'a> {
     pub(super) shelf: &'a Shelf,
 }
 
+pub use keys::{Key, Target, keys};
 pub(super) use vocabulary::Made as Vocabulary;
 
 /// A public table: its name, what a row is, its columns and how its rows are made.

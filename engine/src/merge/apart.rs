@@ -8,7 +8,7 @@ use caim_sql::released::by_node;
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::{concat_batches, filter_record_batch};
 
-use super::{MergeError, merge};
+use super::{MergeError, by_name, merge};
 use crate::channel::{NodeId, Reply};
 
 /// One table of the cells that each node released, the node's name before them; at least one reply.
@@ -22,10 +22,8 @@ pub fn apart(
     models: &Models,
     replies: &[(NodeId, Reply)],
 ) -> Result<RecordBatch, MergeError> {
-    let mut ordered: Vec<&(NodeId, Reply)> = replies.iter().collect();
-    ordered.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut tables = Vec::with_capacity(ordered.len());
-    for reply in ordered {
+    let mut tables = Vec::with_capacity(replies.len());
+    for reply in by_name(replies) {
         let cells = released(query, merge(query, models, std::slice::from_ref(reply))?)?;
         let node: ArrayRef = Arc::new(StringArray::from(vec![reply.0.as_str(); cells.num_rows()]));
         let columns = [node].into_iter().chain(cells.columns().iter().cloned()).collect();

@@ -61,8 +61,8 @@ impl Catalogue {
             Listed::Schemas(wanted) => self.schemas(wanted),
             Listed::Tables(wanted) => self.tables(wanted),
             Listed::TableTypes => table_types(),
-            Listed::PrimaryKeys(wanted) => Ok(keys::primary(&self.models, &self.hub.tables(), &wanted)?),
-            Listed::ForeignKeys(wanted) => Ok(keys::foreign(&self.models, &self.hub.tables(), &wanted)?),
+            Listed::PrimaryKeys(wanted) => Ok(keys::primary(&self.models, &wanted)?),
+            Listed::ForeignKeys(wanted) => Ok(keys::foreign(&self.models, &wanted)?),
             Listed::Types(wanted) => wanted.into_builder(&self.types).build(),
             Listed::SqlInfo(wanted) => wanted.into_builder(&self.sql_info).build(),
         }

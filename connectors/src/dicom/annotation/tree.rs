@@ -233,8 +233,6 @@ impl Items for Growing<'_> {
         Ok(())
     }
 
-    fn end(&mut self) {}
-
     fn element<R: Read + Seek>(
         &mut self,
         window: &mut Window<'_, R>,

@@ -43,12 +43,6 @@ impl Items for Below<'_, '_> {
         self.around.pop();
     }
 
-    fn begin(&mut self) -> Result<(), Unreadable> {
-        Ok(())
-    }
-
-    fn end(&mut self) {}
-
     fn element<R: Read + Seek>(
         &mut self,
         window: &mut Window<'_, R>,

@@ -1,10 +1,10 @@
 //! `information_schema` as SQL defines it (ISO/IEC 9075-11), with `remarks` for comments: tables, columns, and the keys
 //! that the data models declare. Keys with a hidden column are not shown.
 
-use caim_ontology::{Models, Table};
 use datafusion::arrow::datatypes::DataType;
 
-use super::{CATALOG, Cell, Contents, Definition, TEXT, askable, listings, sql_type_of, text, usable};
+use super::keys::{Key, keys};
+use super::{CATALOG, Cell, Contents, Definition, TEXT, listings, sql_type_of, text};
 
 const NUMBER: DataType = DataType::Int64;
 
@@ -107,58 +107,15 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     },
 ];
 
-/// A key of a table, as clients see its columns.
-struct Key<'a> {
-    schema: &'a str,
-    table: &'a str,
-    name: String,
-    columns: Vec<&'a str>,
-    /// Schema, table and column that a foreign key points to, and the primary key there if that is the column.
-    target: Option<(&'a str, &'a str, &'a str, Option<String>)>,
-}
-
-impl Key<'_> {
-    /// Name and place of the constraint, and the table it is on.
-    fn place(&self) -> Vec<Cell> {
-        [CATALOG, self.schema, &self.name, CATALOG, self.schema, self.table].map(text).to_vec()
-    }
-}
-
-fn keys(models: &Models) -> Vec<Key<'_>> {
-    let of = |(schema, table)| primary(schema, table).into_iter().chain(foreign(models, schema, table));
-    askable(models).flat_map(of).collect()
-}
-
-fn primary<'a>(schema: &'a str, table: &'a Table) -> Option<Key<'a>> {
-    let shown = table.key.iter().map(|column| shown(table, column)).collect::<Option<Vec<_>>>();
-    let columns = shown.filter(|columns| !columns.is_empty())?;
-    Some(Key { schema, table: &table.name, name: format!("{}_key", table.name), columns, target: None })
-}
-
-fn foreign<'a>(models: &'a Models, schema: &'a str, table: &'a Table) -> impl Iterator<Item = Key<'a>> {
-    usable(table).filter_map(move |column| {
-        let to = column.references.as_ref()?;
-        let (schema_of, target) = askable(models).find(|(s, t)| *s == to.schema && t.name == to.table)?;
-        let unique = primary(schema_of, target).filter(|_| target.key == [to.column.clone()]);
-        Some(Key {
-            schema,
-            table: &table.name,
-            name: format!("{}_{}", table.name, column.name),
-            columns: vec![&column.name],
-            target: Some((schema_of, &target.name, shown(target, &to.column)?, unique.map(|key| key.name))),
-        })
-    })
-}
-
-/// A column as clients see it, if they do.
-fn shown<'a>(table: &'a Table, stored: &str) -> Option<&'a str> {
-    usable(table).find(|column| column.stored == stored).map(|column| column.name.as_str())
+/// Name and place of a constraint, and the table it is on.
+fn place(key: &Key<'_>) -> Vec<Cell> {
+    [CATALOG, key.schema, &key.name, CATALOG, key.schema, key.table].map(text).to_vec()
 }
 
 fn constraints(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     let row = |key: Key<'_>| {
         let kind = if key.target.is_some() { "FOREIGN KEY" } else { "PRIMARY KEY" };
-        let mut row = key.place();
+        let mut row = place(&key);
         row.extend([kind, "NO", "NO"].map(text));
         row
     };
@@ -169,10 +126,10 @@ fn key_columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     let mut rows = Vec::new();
     for key in keys(contents.models) {
         for (position, column) in (1..).zip(&key.columns) {
-            let mut row = key.place();
+            let mut row = place(&key);
             row.extend([text(*column), Cell::Integer(position)]);
-            if let Some((schema, table, target, _)) = key.target {
-                row.extend([Cell::Integer(1), text(schema), text(table), text(target)]);
+            if let Some(target) = &key.target {
+                row.extend([Cell::Integer(1), text(target.schema), text(target.table), text(target.column)]);
             }
             rows.push(row);
         }
@@ -182,10 +139,10 @@ fn key_columns(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
 
 fn references(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
     let row = |key: Key<'_>| {
-        let (schema, _, _, unique) = key.target.clone()?;
-        let mut row = key.place();
+        let target = key.target.as_ref()?;
+        let mut row = place(&key);
         row.truncate(3);
-        row.extend([text(CATALOG), text(schema), unique.map_or(Cell::Null, text)]);
+        row.extend([text(CATALOG), text(target.schema), target.key.as_ref().map_or(Cell::Null, text)]);
         row.extend(["NONE", "NO ACTION", "NO ACTION"].map(text));
         Some(row)
     };
@@ -231,28 +188,4 @@ fn tables(contents: &Contents<'_>) -> Vec<Vec<Cell>> {
         vec![text(CATALOG), text(l.schema), text(l.name), text(kind), text(l.comment)]
     });
     rows.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use caim_ontology::Models;
-
-    use super::{keys, usable};
-
-    #[test]
-    fn keys_have_unique_names_in_their_schema_and_only_columns_that_can_be_used() {
-        let models = Models::bundled().unwrap();
-        let keys = keys(&models);
-        assert!(keys.iter().any(|key| key.target.is_some()) && keys.iter().any(|key| key.target.is_none()));
-        let mut names = BTreeSet::new();
-        for key in &keys {
-            assert!(names.insert((key.schema, key.name.clone())), "{}.{} is twice", key.schema, key.name);
-            let table = models.table(key.schema, key.table).unwrap();
-            for column in &key.columns {
-                assert!(usable(table).any(|usable| usable.name == *column), "{}.{column}", key.table);
-            }
-        }
-    }
 }

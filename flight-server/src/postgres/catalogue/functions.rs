@@ -302,9 +302,7 @@ fn element(arguments: &[Value]) -> Value {
         return Value::Null;
     };
     // Vectors (`1 2 3`) count from 0, arrays (`{1,2,3}`) from 1.
-    let index = if array.starts_with('{') { index - 1 } else { index };
-    let found = usize::try_from(index).ok().and_then(|index| items(&array).nth(index).map(str::to_owned));
-    found.map_or(Value::Null, text)
+    item(&array, if array.starts_with('{') { index - 1 } else { index })
 }
 
 /// The element of an array or vector at a place, from 0.
@@ -312,8 +310,11 @@ fn element_beside(arguments: &[Value]) -> Value {
     let (Some(array), Some(place)) = (string(arguments, 0), integer(arguments, 1)) else {
         return Value::Null;
     };
-    let found = usize::try_from(place).ok().and_then(|place| items(&array).nth(place).map(str::to_owned));
-    found.map_or(Value::Null, text)
+    item(&array, place)
+}
+
+fn item(array: &str, place: i64) -> Value {
+    usize::try_from(place).ok().and_then(|place| items(array).nth(place)).map_or(Value::Null, text)
 }
 
 fn in_array(arguments: &[Value], inside: bool) -> Value {

@@ -7,9 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 use pgwire::api::Type;
 
 use super::functions::{self, Gives};
-
-/// The tables of the catalogue with the types of their columns.
-const DECLARATIONS: &str = include_str!("pg_catalog.txt");
+use super::tables::COLUMNS;
 
 /// What the text says of each column; `None` where the column's table says it.
 pub(super) struct Shape {
@@ -127,7 +125,7 @@ fn of_column(expr: &Expr) -> Option<Type> {
         Expr::CompoundIdentifier(parts) => parts.last()?,
         other => return of_expr(other),
     };
-    let columns = DECLARATIONS
+    let columns = COLUMNS
         .lines()
         .filter_map(|table| table.split_once('('))
         .flat_map(|(_, columns)| columns.split(", "));

@@ -87,7 +87,7 @@ pub(super) const TYPES: &[NamedType] = &[
 ];
 
 /// One table a line: its columns with their types and what they are unless a row says otherwise.
-const COLUMNS: &str = include_str!("pg_catalog.txt");
+pub(super) const COLUMNS: &str = include_str!("pg_catalog.txt");
 
 /// Makes and fills all tables.
 pub(super) fn fill(database: &Connection, contents: &Contents) -> rusqlite::Result<()> {
