@@ -74,10 +74,17 @@ fn fault(place: &str, reason: impl std::fmt::Display) -> Error {
     Error::new(Code::Database, place, reason)
 }
 
-/// What went wrong, without the details of the server, which may quote a row.
+/// Classes of SQLSTATE whose messages speak of connections, rights, names and resources, never of values (PostgreSQL
+/// documentation, appendix A).
+const NO_VALUES: [&str; 12] = ["08", "0A", "25", "28", "3D", "3F", "42", "53", "54", "55", "57", "58"];
+
+/// What went wrong, without what may quote a row: the details of the server, and messages about values.
 pub(super) fn cause(error: &postgres::Error) -> String {
     match error.as_db_error() {
-        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        Some(db) if NO_VALUES.iter().any(|class| db.code().code().starts_with(class)) => {
+            format!("{} ({})", db.message(), db.code().code())
+        }
+        Some(db) => format!("it failed over what it holds (SQLSTATE {})", db.code().code()),
         None => {
             let source = std::error::Error::source(error).map(|source| format!(": {source}"));
             format!("{error}{}", source.filter(|s| !error.to_string().contains(s)).unwrap_or_default())

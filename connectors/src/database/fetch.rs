@@ -91,7 +91,7 @@ fn qualified(address: &Address, table: &Found) -> String {
 
 fn unreadable(table: &Found, reason: &str) -> Error {
     Error::new(Code::Database, &table.name, reason)
-        .with_fix("let the user read it: GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ...")
+        .with_fix("let the user read it (GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ...); `psql` as this user shows more")
 }
 
 /// The work that connections share.

@@ -157,3 +157,18 @@ fn what_a_database_refuses_is_said_without_the_password() {
         assert!(text.contains(reason) && !text.contains("canary"), "{text}");
     }
 }
+
+#[test]
+fn a_value_that_a_view_cannot_cast_is_no_part_of_the_error() {
+    let Some(server) = Server::start() else { return };
+    server.run(&cdm(100));
+    server.run(
+        "ALTER TABLE cdm.concept RENAME TO raw; UPDATE cdm.raw SET concept_name = 'canary-3';
+         CREATE VIEW cdm.concept AS SELECT concept_id, concept_name::integer::text AS concept_name FROM cdm.raw",
+    );
+    let node = Node::new();
+    let error = node.try_ingest(&server.url("cdm")).unwrap_err();
+    assert_eq!((error.code(), node.epoch()), (Code::Database, 0));
+    let text = error.to_string();
+    assert!(text.contains("concept") && text.contains("22P02") && !text.contains("canary"), "{text}");
+}
