@@ -15,6 +15,7 @@ import cubes
 import dicom_oracle
 import doors
 import federation
+import frames
 import generated
 import links
 import ontology
@@ -23,8 +24,8 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators, terminal,
-    utility,
+    answers, buckets, canaries, conformance, cubes, dicom_oracle, doors, frames, generated, links, ontology, operators,
+    terminal, utility,
 ]
 
 

@@ -31,8 +31,9 @@ struct Question {
     nodes: Vec<NodeCost>,
 }
 
+/// What a question costs at a node.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct NodeCost {
+pub(super) struct NodeCost {
     node: String,
     /// `None` for published data: exact and free.
     gate: Option<GateCost>,
@@ -89,7 +90,7 @@ impl Check {
 }
 
 impl NodeCost {
-    fn new(query: &PrivateQuery, models: &Models, profile: &Profile) -> Result<Self, Refusal> {
+    pub(super) fn new(query: &PrivateQuery, models: &Models, profile: &Profile) -> Result<Self, Refusal> {
         let node = profile.node.to_string();
         if profile.policy.public_data {
             return Ok(Self { node, gate: None });
@@ -170,13 +171,19 @@ impl fmt::Display for Check {
                 write!(f, "\nno node is linked")?;
             }
             for node in &question.nodes {
-                match &node.gate {
-                    None => write!(f, "\n{}: published data, exact and free", node.node)?,
-                    Some(gate) => write!(f, "\n{}: {gate}", node.node)?,
-                }
+                write!(f, "\n{node}")?;
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for NodeCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.gate {
+            None => write!(f, "{}: published data, exact and free", self.node),
+            Some(gate) => write!(f, "{}: {gate}", self.node),
+        }
     }
 }
 

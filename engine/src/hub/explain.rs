@@ -14,7 +14,9 @@ use datafusion::logical_expr::LogicalPlan;
 use serde::{Serialize, Serializer};
 
 use super::Uses;
+use super::check::NodeCost;
 use crate::accounting::{cells_of_patient, rows_of_patient};
+use crate::channel::NodeId;
 use crate::federate::{CubeUse, Nodes};
 use meaning::Meaning;
 
@@ -56,12 +58,12 @@ struct Cube {
     text: String,
 }
 
-/// The nodes that are asked, and what one patient can add there.
+/// The nodes that are asked, with what the question costs there, and what one patient can add.
 #[derive(Debug, Serialize)]
 struct Asked {
     rows_per_patient: u32,
     cells_per_patient: u32,
-    nodes: Vec<String>,
+    nodes: Vec<NodeCost>,
     skipped: Vec<Skipped>,
 }
 
@@ -117,14 +119,15 @@ impl Cube {
 impl Asked {
     fn new(query: &PrivateQuery, models: &Models, nodes: &dyn Nodes) -> Result<Self, Refusal> {
         let malformed = |reason| Refusal::new(Code::Malformed, reason);
-        let linked: Vec<String> = nodes.linked().iter().map(|node| node.profile().node.to_string()).collect();
-        let away =
-            nodes.known().into_iter().map(|node| node.to_string()).filter(|node| !linked.contains(node));
+        let linked = nodes.linked();
+        let is_linked = |node: &NodeId| linked.iter().any(|channel| channel.profile().node == *node);
+        let away = nodes.known().into_iter().filter(|node| !is_linked(node));
+        let costs = linked.iter().map(|channel| NodeCost::new(query, models, channel.profile()));
         Ok(Self {
             rows_per_patient: rows_of_patient(query, models).map_err(malformed)?,
             cells_per_patient: cells_of_patient(query, models).map_err(malformed)?,
-            skipped: away.map(|node| Skipped { node, reason: "not linked" }).collect(),
-            nodes: linked,
+            skipped: away.map(|node| Skipped { node: node.to_string(), reason: "not linked" }).collect(),
+            nodes: costs.collect::<Result<_, _>>()?,
         })
     }
 
@@ -138,14 +141,12 @@ impl Asked {
         )
     }
 
-    /// Who is asked and who is not, one line each.
+    /// Who is asked, at what cost, and who is not.
     fn nodes(&self) -> String {
-        let asked = match self.nodes.as_slice() {
-            [] => "none is linked".to_owned(),
-            nodes => format!("asked: {}", nodes.join(", ")),
-        };
-        let skipped = self.skipped.iter().map(|s| format!("skipped: {}, {}", s.node, s.reason));
-        std::iter::once(asked).chain(skipped).collect::<Vec<_>>().join("\n")
+        let asked = self.nodes.iter().map(ToString::to_string);
+        let skipped = self.skipped.iter().map(|s| format!("{}: skipped, {}", s.node, s.reason));
+        let lines: Vec<String> = asked.chain(skipped).collect();
+        if lines.is_empty() { "none is linked".to_owned() } else { lines.join("\n") }
     }
 }
 
