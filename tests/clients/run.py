@@ -13,6 +13,7 @@ import canaries
 import conformance
 import cubes
 import dicom_oracle
+import dicomweb
 import doors
 import federation
 import frames
@@ -24,7 +25,7 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, conformance, cubes, dicom_oracle, doors, frames, generated, links, ontology, operators,
+    answers, buckets, canaries, conformance, cubes, dicom_oracle, dicomweb, doors, frames, generated, links, ontology, operators,
     terminal, utility,
 ]
 
