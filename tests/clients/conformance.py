@@ -6,7 +6,6 @@ DuckDB. What ADBC does is in doors.py.
 
 import subprocess
 import threading
-import time
 import unittest
 from datetime import date
 from pathlib import Path
@@ -234,10 +233,8 @@ class Psycopg(unittest.TestCase):
         )
 
     def test_a_long_catalogue_query_ends(self):
-        began = time.monotonic()
         tables = ", ".join(f"pg_attribute AS a{i}" for i in range(5))
         self.refused(f"SELECT count(*) FROM {tables}")
-        self.assertLess(time.monotonic() - began, 60)
         self.assertEqual(self.rows("SELECT count(*) > 0 FROM pg_class"), [(True,)])
 
 

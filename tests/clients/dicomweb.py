@@ -4,7 +4,6 @@ The server is Debian's Orthanc with its plugin. A second one, of this file, answ
 """
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -16,30 +15,15 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import objects
+import tools
 from dicom_oracle import stored
 from federation import caim, free_port, listens, succeed, until
 
 OK, ERROR = 0, 1
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-PACKAGES = ["orthanc", "orthanc-dicomweb"]
+PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 TOKEN = "not-to-be-shown"
 # What only a file has: DICOMweb gives no meta group.
 OF_FILES = {"transfersyntaxuid"}
-
-
-def installed():
-    """Whether the server is there, or can be had."""
-    if PLUGIN.is_file() and shutil.which("Orthanc"):
-        return True
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return False
-    command = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *PACKAGES]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for _ in range(2):
-        if subprocess.run(command, env=environment, capture_output=True, timeout=600, check=False).returncode == 0:
-            return PLUGIN.is_file()
-        subprocess.run(["apt-get", "update", "--quiet"], capture_output=True, timeout=600, check=False)
-    return False
 
 
 class Pull(unittest.TestCase):
@@ -47,8 +31,8 @@ class Pull(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        if not installed():
-            raise unittest.SkipTest("Orthanc cannot be installed")
+        tools.need("Orthanc", "orthanc")
+        tools.need(PLUGIN, "orthanc-dicomweb")
         cls.folder = Path(tempfile.mkdtemp(prefix="caim-dicomweb-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.images = cls.folder / "images"
@@ -70,7 +54,7 @@ class Pull(unittest.TestCase):
         configuration = {
             "Name": "north", "HttpPort": port, "DicomServerEnabled": False, "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False, "StorageDirectory": str(cls.folder / "db"),
-            "IndexDirectory": str(cls.folder / "db"), "Plugins": [str(PLUGIN)],
+            "IndexDirectory": str(cls.folder / "db"), "Plugins": [PLUGIN],
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         }  # fmt: skip
         (cls.folder / "orthanc.json").write_text(json.dumps(configuration))

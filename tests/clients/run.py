@@ -11,11 +11,14 @@ import answers
 import buckets
 import canaries
 import conformance
+import cookbook
+import crowd
 import cubes
 import dicom_oracle
 import dicomweb
 import doors
 import federation
+import foreign_clients
 import frames
 import generated
 import links
@@ -25,8 +28,8 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, conformance, cubes, dicom_oracle, dicomweb, doors, frames, generated, links, ontology, operators,
-    terminal, utility,
+    answers, buckets, canaries, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors, foreign_clients, frames,
+    generated, links, ontology, operators, terminal, utility,
 ]
 
 
@@ -37,6 +40,7 @@ class Tally(unittest.TestResult):
         super().__init__()
         self.passed = 0
         self.broken = set()
+        self.began = time.monotonic()
 
     def startTest(self, test):
         super().startTest(test)
