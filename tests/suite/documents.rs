@@ -21,6 +21,17 @@ fn every_link_within_the_repository_leads_somewhere() {
 }
 
 #[test]
+fn every_page_is_in_the_book_once() {
+    let docs = workspace().join("docs");
+    let book = links(&read(&docs.join("SUMMARY.md")));
+    for page in pages().iter().filter_map(|page| page.strip_prefix(&docs).ok()) {
+        let name = page.to_str().unwrap();
+        let times = book.iter().filter(|link| *link == name).count();
+        assert_eq!(times, usize::from(name != "SUMMARY.md"), "docs/SUMMARY.md links to {name} {times} times");
+    }
+}
+
+#[test]
 fn every_example_for_analysts_can_be_asked() {
     let text = read(&workspace().join("docs/analysts.md"));
     let examples: Vec<&str> =
@@ -63,7 +74,7 @@ fn links(text: &str) -> Vec<String> {
 fn pages() -> Vec<PathBuf> {
     let root = workspace();
     let mut pages = vec![root.join("README.md"), root.join("ARCHITECTURE.md"), root.join("CHANGELOG.md")];
-    for folder in ["docs", "docs/adr", "docs/refusals"] {
+    for folder in ["docs", "docs/adr", "docs/cookbook", "docs/refusals"] {
         let files = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         pages.extend(files.filter(|path| path.extension().is_some_and(|e| e == "md")));
     }
