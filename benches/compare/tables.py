@@ -1,0 +1,91 @@
+"""What was measured, as a table for people and as JSON for programs."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import dicomrs
+from environment import REQUIREMENTS
+from rounds import Row, Work
+
+LONGEST_STAGES = 4
+PROGRAMS = {"dcmtk": ("dcmdump", "--version"), "PostgreSQL": ("psql", "--version")}
+
+
+def show(work: Work) -> str:
+    """A table: rates, how far ahead Caim is of each side (median, least and greatest of the rounds), and CPU seconds."""
+    lines = [
+        f"{work.name}; {work.rounds} rounds",
+        f"{'':34}{work.unit + '/s':>12}{'seconds':>10}{'Caim is':>10}  {'from - to':<15}{'by CPU':>8}{'CPU s':>9}",
+    ]
+    for row in work.rows:
+        lines.append(_line(row))
+        if row.stages:
+            longest = sorted(row.stages.items(), key=lambda stage: -stage[1])[:LONGEST_STAGES]
+            lines.append("    of which " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in longest))
+    lines += [f"left out: {name}: {reason}" for name, reason in work.left_out.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> str:
+    ahead, span = "", ""
+    if row.ahead is not None:
+        ahead, span = f"{row.ahead.median:.2f}x", f"{row.ahead.least:.2f} - {row.ahead.greatest:.2f}"
+    by_cpu = "" if row.ahead_cpu is None else f"{row.ahead_cpu:.2f}x"
+    cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
+    rate = f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.3f}"
+    return f"{row.side:34}{rate:>12}{row.seconds.median:>10.3f}{ahead:>10}  {span:<15}{by_cpu:>8}{cpu:>9}"
+
+
+def versions(caim: Path) -> dict[str, str]:
+    """The versions of all sides; what is not installed is left out."""
+    found = {"Caim": _says(str(caim), "--version"), "Python": platform.python_version(), "dicom-rs": dicomrs.version()}
+    for name, program in PROGRAMS.items():
+        if shutil.which(program[0]):
+            found[name] = _says(*program)
+    for line in REQUIREMENTS.read_text(encoding="utf-8").split():
+        name = line.partition("==")[0].partition("[")[0]
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _says(*command: str) -> str:
+    """The version in what a program says of itself."""
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    number = re.search(r"\d+(\.\d+)+", said)
+    return number.group() if number else "unknown"
+
+
+def machine() -> dict[str, object]:
+    """What it ran on, and how busy that was."""
+    model = next((line.partition(":")[2].strip() for line in _cpu_lines() if line.startswith("model name")), "")
+    return {
+        "at": time.strftime("%Y-%m-%d %H:%M"),
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "system": platform.platform(),
+    }
+
+
+def _cpu_lines() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def write(path: Path, works: list[Work], sides: dict[str, str]) -> None:
+    """All tables and versions in one file."""
+    content = {"machine": machine(), "versions": sides, "works": [asdict(work) for work in works]}
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
