@@ -51,6 +51,6 @@ def _stages(log: str) -> dict[str, float]:
             continue
         event = json.loads(line)
         if event.get("event") == "finished":
-            name = event["what"].split(" ")[0]
+            name = event["what"].partition(" from ")[0]
             stages[name] = stages.get(name, 0.0) + event["seconds"]
     return stages
