@@ -1,0 +1,78 @@
+"""OMOP tables into Parquet, from CSV files and from PostgreSQL: measurements a second.
+
+The peers convert persons and measurements as they are. Caim also gives each row its patient and derives the common model,
+within its time. Answers are compared column by column, persons by their measurements.
+"""
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import answers
+import omop_files
+import postgres
+from caim import Node
+from rounds import OURS, Work, compare
+from sides import LeftOut, Side, process
+
+PEERS = Path(__file__).with_name("omop_peers.py")
+ROWS = 20_000_000
+THREADS = 2
+TABLE = "measurement"
+
+
+def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
+    """The same tables from files and from a database, by two threads."""
+    rows = max(int(ROWS * scale), 1_000)
+    files = omop_files.write(folder / "export", rows)
+    return [_csv(caim, folder, rows, rounds), _database(caim, folder, files, rows, rounds)]
+
+
+def _csv(caim: Path, folder: Path, rows: int, rounds: int) -> Work:
+    source = folder / "export"
+    peers = [_peer(name, peer, str(source), folder) for name, peer in (("DuckDB", "duckdb"), ("Polars", "polars"))]
+    limit = Side("limit: count lines", process(["wc", "-l", source / f"{TABLE}.csv"], THREADS))
+    return _compare("CSV", caim, folder, source, [*peers, limit], rows, rounds)
+
+
+def _database(caim: Path, folder: Path, files: dict[str, Path], rows: int, rounds: int) -> Work:
+    columns = {name: ", ".join(map(" ".join, kinds.items())) for name, kinds in omop_files.COLUMNS.items()}
+    try:
+        with postgres.server() as address:
+            postgres.load(address, files, {name: f"{name}_id" for name in files}, columns)
+            peers = [_peer("ADBC", "adbc", address, folder), _peer("connectorx", "connectorx", address, folder)]
+            copy = [word for name in files for word in ("-c", f"\\copy {name} TO '/dev/null' (FORMAT binary)")]
+            limit = Side("limit: COPY, binary", process(["psql", "-X", "-q", address, *copy], THREADS))
+            source = f"{address}?schema=public"
+            return _compare("PostgreSQL", caim, folder, source, [*peers, limit], rows, rounds)
+    except LeftOut as reason:
+        return Work("OMOP from PostgreSQL", rows, "rows", rounds, left_out={"all": str(reason)})
+
+
+def _compare(
+    what: str, caim: Path, folder: Path, source: str | Path, others: list[Side], rows: int, rounds: int
+) -> Work:
+    title = f"OMOP, {rows:,} measurements from {what} to Parquet, {THREADS} threads, warm"
+    node = Node(caim, folder / "node")
+    ours = replace(node.ingest(OURS, THREADS, source), answer=lambda: _answer(node.files(f"omop.{TABLE}"), "_patient"))
+    return compare(Work(title, rows, "rows", rounds), [ours, *others])
+
+
+def _peer(name: str, peer: str, source: str, folder: Path) -> Side:
+    out = folder / peer
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    command = [sys.executable, PEERS, peer, source, out, str(THREADS), *omop_files.COLUMNS]
+    return Side(name, process(command, THREADS), answer=lambda: _answer([str(out / f"{TABLE}.parquet")], "person_id"))
+
+
+def _answer(files: list[str], person: str) -> dict[str, Any]:
+    """The digests of the columns, and of the persons by their first and last measurement."""
+    table = answers.parquet(files)
+    types = omop_files.COLUMNS[TABLE]
+    casts = {"bigint": "BIGINT", "date": "DATE", "double precision": "DOUBLE", "text": "VARCHAR"}
+    columns = ", ".join(f"{name}::{casts[kind]} AS {name}" for name, kind in types.items() if name != "person_id")
+    spans = f"SELECT min({TABLE}_id), max({TABLE}_id), count(*) FROM {table} GROUP BY {person}"
+    return answers.digests(f"SELECT {columns} FROM {table}") | {"persons": answers.digests(spans)["all together"]}
