@@ -1,0 +1,109 @@
+"""Cohort queries over the same Parquet files: Caim, gate included and answers exact, beside DuckDB.
+
+Caim is asked as analysts ask, over Flight SQL, through a hub, of a node whose data is published. Both sides have all cores.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+import answers
+from caim import Node, run as command
+from cohort_queries import QUERIES
+from rounds import OURS, Row, Spread, Work, compare
+from services import federation
+from sides import Side, call
+
+TABLES = [
+    "dicom.series", "omop.person", "omop.death", "omop.condition_occurrence", "omop.measurement", "eucaim.patient",
+    "eucaim.cancer_condition", "eucaim.tumor_marker_test",
+]
+MEAN = "geometric mean of all"
+
+
+def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
+    """All queries, and last their geometric mean."""
+    import cohort_files
+
+    persons = cohort_files.write(folder / "sources", scale)
+    node = Node(caim, folder / "node")
+    node.fresh()
+    command(caim, "ingest", node.folder, folder / "sources" / "omop")
+    series = folder / "sources" / "series.parquet"
+    command(caim, "ingest", node.folder, series, "--collection-column", "collection_id")
+    peer = _duckdb(node)
+    with federation(caim, folder, [node.folder]) as running, running.connect() as connection:
+        works = [
+            _compare(f"query over {persons:,} persons: {name}", sql, connection, peer, _expand(caim, sql), rounds)
+            for name, sql in QUERIES.items()
+        ]
+    return [*works, _mean(works, rounds)]
+
+
+def _compare(title: str, sql: str, connection: Any, peer: Any, theirs: str, rounds: int) -> Work:
+    found: dict[str, list[Any]] = {}
+
+    def ask() -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall()
+
+    def side(name: str, function: Callable[[], list[Any]]) -> Side:
+        timed = call(function, lambda rows: found.update({name: rows}))
+        return Side(name, timed, answer=lambda: answers.rounded(found[name]))
+
+    return compare(Work(title, 1, "queries", rounds), [
+        side(OURS, ask), side("DuckDB", lambda: peer.execute(theirs).fetchall()),
+    ])
+
+
+def _duckdb(node: Node) -> "duckdb.DuckDBPyConnection":
+    """DuckDB over the files of the node, with the names of its columns and patients by their number."""
+    connection = duckdb.connect()
+    for name in TABLES:
+        schema, _, table = name.partition(".")
+        person = ", _patient AS person_id" if schema == "omop" else ""
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+        connection.execute(
+            f"CREATE VIEW {name} AS SELECT *, _patient AS patient_id{person} FROM {answers.parquet(node.files(name))}"
+        )
+    return connection
+
+
+def _expand(caim: Path, sql: str) -> str:
+    """The question with lists of codes in the place of `is_a`."""
+
+    def codes(found: re.Match[str]) -> str:
+        beneath = ", ".join(f"'{code}'" for code in sorted(set(_beneath(caim, found[2]))))
+        return f"{found[1]} IN ({beneath})"
+
+    return re.sub(r"is_a\(([\w.]+), '([^']+)'\)", codes, sql)
+
+
+def _beneath(caim: Path, code: str) -> Iterator[str]:
+    concept = json.loads(command(caim, "ontology", "show", code, "--format", "json"))
+    yield concept["code"]
+    for child in concept["children"]:
+        yield from _beneath(caim, child["code"])
+
+
+def _mean(works: list[Work], rounds: int) -> Work:
+    """The geometric mean of seconds and of ratios, round-wise ones of the medians."""
+    whole = Work(f"{MEAN} {len(works)} queries", 1, "queries", rounds, sound=all(work.sound for work in works))
+    rows = [(row, work.rows[0]) for work in works for row in work.rows if row.side == "DuckDB"]
+    if rows:
+        ahead = [row.ahead for row, _ in rows if row.ahead]
+        spread = Spread(*(_geometric([getattr(one, part) for one in ahead]) for part in ("median", "least", "greatest")))
+        for name, of, ratio in ((OURS, [own for _, own in rows], None), ("DuckDB", [row for row, _ in rows], spread)):
+            seconds = _geometric([row.seconds.median for row in of])
+            whole.rows.append(Row(name, Spread(seconds, seconds, seconds), 1 / seconds, None, ratio, None, {}))
+    return whole
+
+
+def _geometric(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
