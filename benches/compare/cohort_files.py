@@ -56,16 +56,25 @@ TABLES = {
 def write(folder: Path, scale: float) -> int:
     """Writes the tables as Parquet files; gives the number of persons."""
     persons = max(int(PERSONS * scale), 500)
+    (folder / "omop").mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        table(folder / f"{name}.parquet", name, persons)
+    _copy(folder / "omop" / "concept.parquet", _concepts())
+    return persons
+
+
+def table(path: Path, name: str, persons: int) -> None:
+    """Writes one of the tables of so many persons."""
     words = {
         "persons": persons, "conditions": CONDITIONS, "measurements": MEASUREMENTS, "series": SERIES, "codes": CODES,
         "tests": len(TESTS), "body": BODY, "makers": MAKERS, "modalities": MODALITIES,
     }
-    (folder / "omop").mkdir(parents=True, exist_ok=True)
-    queries = {name: sql.format(**words) for name, sql in TABLES.items()} | {"omop/concept": _concepts()}
+    _copy(path, TABLES[name].format(**words))
+
+
+def _copy(path: Path, sql: str) -> None:
     with duckdb.connect() as connection:
-        for name, sql in queries.items():
-            connection.execute(f"COPY ({sql}) TO '{folder / name}.parquet' (FORMAT parquet, COMPRESSION zstd)")
-    return persons
+        connection.execute(f"COPY ({sql}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
 
 
 def _concepts() -> str:

@@ -3,7 +3,7 @@
 Beside each other stand a name and the question. Where a table of DICOM or OMOP knows more than the common model, it is asked.
 """
 
-LUNG = "EUCAIM:CLIN1051325"
+THORAX = "EUCAIM:CLIN1000078"
 QUERIES = {
     "patients with prostate cancer and MR, by sex and age": """
         SELECT p.patient_birth_sex, floor(c.cancer_condition_age_at_diagnosis / 10) * 10 AS age,
@@ -20,7 +20,7 @@ QUERIES = {
         FROM dicom.series GROUP BY collection_id""",
     "a concept with all beneath it": f"""
         SELECT cancer_condition_code, count(DISTINCT patient_id) AS patients, count(*) AS conditions
-        FROM eucaim.cancer_condition WHERE is_a(cancer_condition_code, '{LUNG}') GROUP BY 1""",
+        FROM eucaim.cancer_condition WHERE is_a(cancer_condition_code, '{THORAX}') GROUP BY 1""",
     "CT within 90 days of the first diagnosis, by year": """
         WITH dx AS (SELECT patient_id, min(cancer_condition_asserted_date) AS d FROM eucaim.cancer_condition
                     WHERE is_a(cancer_condition_code, 'ICD10:C50') OR is_a(cancer_condition_code, 'ICD10:C34')

@@ -41,13 +41,14 @@ class Row:
 class Work:
     """One table: a work, its amount, the sides that did it, and those that did not, with the reason.
 
-    It is sound if Caim did it, and all answers were the same.
+    It is sound if Caim did it, and all answers were the same. Works of one family are shown as one table, a line each.
     """
 
     name: str
     amount: float
     unit: str
     rounds: int
+    family: str = ""
     rows: list[Row] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     sound: bool = True

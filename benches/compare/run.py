@@ -63,9 +63,9 @@ def measure(chosen: argparse.Namespace, folder: Path) -> int:
         place = folder / name
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        for work in importlib.import_module(name).run(chosen.caim.resolve(), place, chosen.scale, chosen.rounds):
-            works.append(work)
-            print(tables.show(work), flush=True)
+        done = importlib.import_module(name).run(chosen.caim.resolve(), place, chosen.scale, chosen.rounds)
+        works += done
+        print(tables.show(done), flush=True)
     if chosen.json:
         tables.write(chosen.json, works, found)
     return 0 if all(work.sound for work in works) else 1

@@ -13,13 +13,35 @@ from pathlib import Path
 
 import dicomrs
 from environment import REQUIREMENTS
-from rounds import Row, Work
+from rounds import OURS, Row, Work
 
 LONGEST_STAGES = 4
 PROGRAMS = {"dcmtk": ("dcmdump", "--version"), "PostgreSQL": ("psql", "--version")}
 
 
-def show(work: Work) -> str:
+def show(works: list[Work]) -> str:
+    """All tables of a work."""
+    families: dict[str, list[Work]] = {}
+    for work in works:
+        families.setdefault(work.family or work.name, []).append(work)
+    return "\n".join(_brief(name, own) if own[0].family else _table(own[0]) for name, own in families.items())
+
+
+def _brief(name: str, works: list[Work]) -> str:
+    """A line a work: seconds of Caim and of its one peer."""
+    peer = next((row.side for work in works for row in work.rows if row.side != OURS), "")
+    head = f"{OURS + ' s':>9}{peer + ' s':>11}{'Caim is':>10}  from - to"
+    lines = [f"{name}; {works[0].rounds} rounds", f"{'':56}{head}"]
+    for work in works:
+        ours, *theirs = (f"{row.seconds.median:.3f}" for row in work.rows) if work.rows else ("",)
+        ahead = next((row.ahead for row in work.rows if row.ahead), None)
+        ratio = f"{ahead.median:>9.2f}x  {ahead.least:.2f} - {ahead.greatest:.2f}" if ahead else ""
+        lines.append(f"{work.name[:55]:56}{ours:>9}{''.join(theirs):>11}{ratio}")
+        lines += [f"    left out: {side}: {reason}" for side, reason in work.left_out.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _table(work: Work) -> str:
     """A table: rates, how far ahead Caim is of each side (median, least and greatest of the rounds), and CPU seconds."""
     lines = [
         f"{work.name}; {work.rounds} rounds",
@@ -29,7 +51,7 @@ def show(work: Work) -> str:
         lines.append(_line(row))
         if row.stages:
             longest = sorted(row.stages.items(), key=lambda stage: -stage[1])[:LONGEST_STAGES]
-            lines.append("    of which " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in longest))
+            lines.append("    " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in longest))
     lines += [f"left out: {name}: {reason}" for name, reason in work.left_out.items()]
     return "\n".join(lines) + "\n"
 
