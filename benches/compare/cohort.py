@@ -1,21 +1,23 @@
 """Cohort queries over the same Parquet files: Caim, gate included and answers exact, beside DuckDB.
 
-Caim is asked as analysts ask, over Flight SQL, through a hub, of a node whose data is published. Both sides have as many threads.
+Caim is asked as analysts ask: over Flight SQL, through a hub, of a node whose data is published.
 """
 
+import functools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 import answers
+import cohort_files
 from caim import Node, run as command
 from cohort_queries import QUERIES
-from rounds import OURS, Row, Spread, Work, compare
+from rounds import OURS, Plan, Row, Spread, Work, compare
 from services import federation
 from sides import LeftOut, Side, call
 
@@ -27,24 +29,23 @@ MEAN = "geometric mean of all"
 THREADS = 2
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
+def run(plan: Plan) -> list[Work]:
     """All queries, and last their geometric mean."""
-    import cohort_files
-
-    persons = cohort_files.write(folder / "sources", scale)
-    node = Node(caim, folder / "node")
+    sources = plan.folder / "sources"
+    persons = cohort_files.write(sources, plan.scale)
+    node = Node(plan.caim, plan.folder / "node")
     node.fresh()
-    command(caim, "ingest", node.folder, folder / "sources" / "omop")
-    series = folder / "sources" / "series.parquet"
-    command(caim, "ingest", node.folder, series, "--collection-column", "collection_id")
+    command(plan.caim, "ingest", node.folder, sources / "omop")
+    command(plan.caim, "ingest", node.folder, sources / "series.parquet", "--collection-column", "collection_id")
     peer = _duckdb(node)
-    with federation(caim, folder, [node.folder]) as running, running.connect() as connection:
+    with federation(plan.caim, plan.folder, [node.folder]) as running, running.connect() as connection:
         works = [
-            _compare(name, sql, connection, peer, _expand(caim, sql), rounds) for name, sql in QUERIES.items()
+            _compare(name, sql, connection, peer, _expand(plan.caim, sql), plan.rounds) for name, sql in QUERIES.items()
         ]
-    works.append(_mean(works, rounds))
+    works.append(_mean(works, plan.rounds))
+    series = persons * cohort_files.SERIES
     for work in works:
-        work.family = f"Cohort queries over {persons:,} persons, {persons * cohort_files.SERIES:,} series, exact, {THREADS} threads"
+        work.family = f"Cohort queries over {persons:,} persons, {series:,} series, exact, {THREADS} threads"
     return works
 
 
@@ -85,17 +86,17 @@ def _expand(caim: Path, sql: str) -> str:
     """The question with lists of codes in the place of `is_a`."""
 
     def codes(found: re.Match[str]) -> str:
-        beneath = ", ".join(f"'{code}'" for code in sorted(set(_beneath(caim, found[2]))))
+        beneath = ", ".join(f"'{code}'" for code in sorted(_beneath(caim, found[2])))
         return f"{found[1]} IN ({beneath})"
 
     return re.sub(r"is_a\(([\w.]+), '([^']+)'\)", codes, sql)
 
 
-def _beneath(caim: Path, code: str) -> Iterator[str]:
+@functools.cache
+def _beneath(caim: Path, code: str) -> frozenset[str]:
+    """A concept and all beneath it."""
     concept = json.loads(command(caim, "ontology", "show", code, "--format", "json"))
-    yield concept["code"]
-    for child in concept["children"]:
-        yield from _beneath(caim, child["code"])
+    return frozenset({concept["code"]}).union(*(_beneath(caim, child["code"]) for child in concept["children"]))
 
 
 def _mean(works: list[Work], rounds: int) -> Work:
@@ -104,7 +105,8 @@ def _mean(works: list[Work], rounds: int) -> Work:
     rows = [(row, work.rows[0]) for work in works for row in work.rows if row.side == "DuckDB"]
     if rows:
         ahead = [row.ahead for row, _ in rows if row.ahead]
-        spread = Spread(*(_geometric([getattr(one, part) for one in ahead]) for part in ("median", "least", "greatest")))
+        parts = ("median", "least", "greatest")
+        spread = Spread(*(_geometric([getattr(one, part) for one in ahead]) for part in parts))
         for name, of, ratio in ((OURS, [own for _, own in rows], None), ("DuckDB", [row for row, _ in rows], spread)):
             seconds = _geometric([row.seconds.median for row in of])
             whole.rows.append(Row(name, Spread(seconds, seconds, seconds), 1 / seconds, None, ratio, None, {}))

@@ -8,6 +8,8 @@ from pathlib import Path
 import duckdb
 
 PERSONS = 1_000_000
+# With fewer, some questions have no answer.
+LEAST = 2_000
 # Rows of a person.
 CONDITIONS, MEASUREMENTS, SERIES = 5, 20, 10
 # Conditions with the codes that hospitals record, the first ones more often.
@@ -34,17 +36,20 @@ TABLES = {
             {codes}[(1 + least(hash(i, 7) % 12, hash(i, 8) % 12))::BIGINT] AS condition_source_value
         FROM (SELECT i, i // {conditions} AS person FROM range({persons} * {conditions}) AS t(i))""",
     "omop/measurement": """
-        SELECT i + 1 AS measurement_id, person + 1 AS person_id, 3000001 + hash(i, 9) % {tests} AS measurement_concept_id,
+        SELECT i + 1 AS measurement_id, person + 1 AS person_id,
+            3000001 + hash(i, 9) % {tests} AS measurement_concept_id,
             DATE '2008-01-01' + (hash(person, 5) % 3600 + hash(i, 10) % 1500)::INTEGER AS measurement_date,
             32856 AS measurement_type_concept_id,
             CASE WHEN hash(i, 11) % 20 > 0 THEN (hash(i, 12) % 20000) / 200.0 END AS value_as_number
         FROM (SELECT i, i // {measurements} AS person FROM range({persons} * {measurements}) AS t(i))""",
     "series": """
-        SELECT 'c' || lpad((1 + hash(study, 13) % 60)::VARCHAR, 2, '0') AS collection_id, 'P' || (person + 1) AS PatientID,
+        SELECT 'c' || lpad((1 + hash(study, 13) % 60)::VARCHAR, 2, '0') AS collection_id,
+            'P' || (person + 1) AS PatientID,
             '1.2.826.0.1.3680043.10.1511.7.' || study AS StudyInstanceUID,
             '1.2.826.0.1.3680043.10.1511.7.' || study || '.' || i AS SeriesInstanceUID,
             DATE '2008-01-01' + (hash(person, 5) % 3600 + hash(study, 14) % 1200)::INTEGER AS StudyDate,
-            {modalities}[(1 + hash(i, 15) % 10)::BIGINT] AS Modality, {body}[(1 + hash(i, 16) % 8)::BIGINT] AS BodyPartExamined,
+            {modalities}[(1 + hash(i, 15) % 10)::BIGINT] AS Modality,
+            {body}[(1 + hash(i, 16) % 8)::BIGINT] AS BodyPartExamined,
             {makers}[(1 + hash(study, 17) % 5)::BIGINT] AS Manufacturer,
             [1.0, 1.25, 2.5, 3.0, 5.0][(1 + hash(i, 18) % 5)::BIGINT] AS SliceThickness,
             (1 + hash(i, 19) % 600)::BIGINT AS instanceCount, (hash(i, 20) % 30000) / 100.0 AS series_size_MB
@@ -55,7 +60,7 @@ TABLES = {
 
 def write(folder: Path, scale: float) -> int:
     """Writes the tables as Parquet files; gives the number of persons."""
-    persons = max(int(PERSONS * scale), 500)
+    persons = max(int(PERSONS * scale), LEAST)
     (folder / "omop").mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         table(folder / f"{name}.parquet", name, persons)

@@ -1,6 +1,6 @@
 """Ten questions about cohorts, in the SQL that Caim and DuckDB share; `is_a` becomes a list of codes for DuckDB.
 
-Beside each other stand a name and the question. Where a table of DICOM or OMOP knows more than the common model, it is asked.
+Where a table of DICOM or OMOP knows more than the common model, that table is asked.
 """
 
 THORAX = "EUCAIM:CLIN1000078"

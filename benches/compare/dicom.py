@@ -1,7 +1,7 @@
 """DICOM headers into Parquet: files a second, from the open of the first file to the last byte of the table.
 
-Each side reads the same attributes, those that Caim's model keeps; Caim also derives series, studies and the common model
-within its time. Answers are compared attribute by attribute over all objects; patients, who are pseudonyms in Caim, by
+Each side reads the same attributes, those that Caim's model keeps; Caim also derives series, studies and the common
+model within its time. Answers are compared attribute by attribute over all objects; patients, who are pseudonyms in Caim, by
 which objects belong together.
 """
 
@@ -21,7 +21,7 @@ import pyarrow.parquet as parquet
 import answers
 import dicomrs
 from caim import Node
-from rounds import OURS, Work, compare
+from rounds import OURS, Plan, Work, compare
 from sides import LeftOut, Side, process
 
 MODEL = Path(__file__).resolve().parents[2] / "ontology" / "models" / "dicom.toml"
@@ -41,12 +41,12 @@ READ = {
 
 @dataclass(frozen=True)
 class Job:
-    """One set of files, read by so many threads."""
+    """One set of files, read by so many threads. Peers that must be compiled take part if they are, or may be."""
 
     source: Path
     out: Path
-    files: int
     threads: int
+    build: bool
 
     @property
     def listed(self) -> Path:
@@ -54,19 +54,20 @@ class Job:
         return self.out / "paths"
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
-    """Both sets, by one thread and by two."""
+def run(plan: Plan) -> list[Work]:
+    """Both sets, by one thread and by two; in short the first set by two."""
     import dicom_files
 
     works = []
-    for name, (files, edge) in SETS.items():
-        count = max(int(files * scale), 50)
-        source = folder / name
+    for name, (files, edge) in list(SETS.items())[: 1 if plan.short else None]:
+        count = max(int(files * plan.scale), 50)
+        source = plan.folder / name
         size = dicom_files.write(source, count, edge)
-        for threads in (1, 2):
-            title = f"DICOM headers of {count:,} files of {size // count // 1024} KiB to Parquet, {threads} thread(s), warm"
-            job = Job(source, folder, count, threads)
-            works.append(compare(Work(title, count, "files", rounds), sides(caim, job)))
+        for threads in (2,) if plan.short else (1, 2):
+            what = f"{count:,} files of {size // count // 1024} KiB"
+            title = f"DICOM headers of {what} to Parquet, {threads} thread(s), warm"
+            job = Job(source, plan.folder, threads, build=not plan.short)
+            works.append(compare(Work(title, count, "files", plan.rounds), sides(plan.caim, job)))
     return works
 
 
@@ -121,7 +122,7 @@ def _rust(name: str, work: str, job: Job) -> Side:
     out = job.out / "dicomrs.parquet"
 
     def run_() -> Any:
-        command = dicomrs.command(work, job.threads, out, list(attributes()))
+        command = [dicomrs.binary(job.build), work, str(job.threads), out, *attributes()]
         return process(command, job.threads, stdin=job.listed)()
 
     return Side(name, run_, answer=(lambda: answered(_read(out))) if work == "headers" else None)

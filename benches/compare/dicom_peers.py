@@ -1,6 +1,6 @@
-"""One peer over a folder of DICOM objects: `dicom_peers.py PEER JOB`, where the job says what to read and where to write.
+"""One peer over a folder of DICOM objects: `dicom_peers.py PEER JOB`.
 
-The Parquet file that comes out has one text column an attribute; several values are joined by a backslash.
+The job is a JSON file that says what to read and where to write. The Parquet file that comes out has one text column an attribute; several values are joined by a backslash.
 """
 
 import json

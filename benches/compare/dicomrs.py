@@ -4,7 +4,6 @@ import functools
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from environment import cache
@@ -14,22 +13,22 @@ SOURCE = Path(__file__).with_name("dicomrs")
 
 
 @functools.cache
-def binary() -> Path:
-    """The program, built in release mode into a target folder of its own."""
+def binary(build: bool) -> Path:
+    """The program, built in release mode into a target folder of its own; without `build` it must be there."""
+    target = cache() / "dicomrs"
+    program = target / "release" / "compare-dicomrs"
+    if not build:
+        if not program.exists():
+            raise LeftOut("not built yet: a run without --short does")
+        return program
     cargo = shutil.which("cargo")
     if cargo is None:
         raise LeftOut("cargo is not installed")
-    target = cache() / "dicomrs"
     command = [cargo, "build", "--release", "--locked", "--quiet", "--target-dir", str(target)]
     built = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise LeftOut(f"cargo build failed: {built.stderr.strip()[-300:]}")
-    return target / "release" / "compare-dicomrs"
-
-
-def command(work: str, threads: int, out: Path, keywords: Sequence[str]) -> list[str | Path]:
-    """The command line; paths are read from standard input."""
-    return [binary(), work, str(threads), out, *keywords]
+    return program
 
 
 def version() -> str:

@@ -1,22 +1,23 @@
 """How soon nodes stop to work on a question whose asker is gone.
 
-The asker is killed while three nodes compute. What tells that a node has stopped is the CPU time of its process, which the
-system counts in steps of ten milliseconds.
+The asker is killed while three nodes compute. What tells that a node has stopped is the CPU time of its process, which
+the system counts in steps of ten milliseconds.
 """
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import cohort_files
 from caim import Node, run as command
-from rounds import OURS, Work, compare
+from rounds import OURS, Plan, Work, compare
 from services import Federation, federation
 from sides import LeftOut, Side, Spent
 
 NODES = 3
 PERSONS = 60_000
-LEAST = 10_000
+LEAST = 5_000
 # Sixteen groupings of all series: seconds of work.
 LONG = (
     "SELECT collection_id, Modality, BodyPartExamined, Manufacturer, count(DISTINCT PatientID), "
@@ -28,20 +29,19 @@ STILL_S = 0.4
 PATIENCE_S = 120.0
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> Work:
+def run(plan: Plan) -> Work:
     """Seconds from the end of the asker to the last work of a node; 0.2 are promised."""
-    persons = max(int(PERSONS * scale), LEAST)
-    table = folder / "many.parquet"
+    persons = max(int(PERSONS * plan.scale), LEAST)
+    table = plan.folder / "many.parquet"
     cohort_files.table(table, "series", persons)
-    nodes = []
-    for number in range(NODES):
-        node = Node(caim, folder / f"many-{number}")
-        node.fresh()
-        command(caim, "ingest", node.folder, table, "--collection-column", "collection_id")
-        nodes.append(node.folder)
-    work = Work(f"asker killed until {NODES} nodes stop, {persons * cohort_files.SERIES:,} series each", 1, "drops", rounds)
-    with federation(caim, folder, nodes) as running:
-        return compare(work, [Side(OURS, lambda: _drop(caim, running))])
+    first, *others = (plan.folder / f"many-{number}" for number in range(NODES))
+    Node(plan.caim, first).fresh()
+    command(plan.caim, "ingest", first, table, "--collection-column", "collection_id")
+    for folder in others:
+        shutil.copytree(first, folder)
+    title = f"asker killed until {NODES} nodes stop, {persons * cohort_files.SERIES:,} series each"
+    with federation(plan.caim, plan.folder, [first, *others]) as running:
+        return compare(Work(title, 1, "drops", plan.rounds), [Side(OURS, lambda: _drop(plan.caim, running))])
 
 
 def _drop(caim: Path, running: Federation) -> Spent:

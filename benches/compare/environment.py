@@ -1,4 +1,4 @@
-"""The Python environment of the comparison: one package after the other, so that a peer that is missing stops no other."""
+"""The Python environment of the comparison: a package that is missing leaves out a peer, and stops no other."""
 
 import os
 import subprocess

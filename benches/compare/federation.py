@@ -1,6 +1,6 @@
 """A hub over its nodes: how long a small question takes, how many clients it serves, how soon dropped work stops.
 
-The peer of the first two is a DuckDB behind Arrow Flight at each hospital, and a client in Python that asks all at once.
+The peer is a DuckDB behind Arrow Flight at each hospital, and a client in Python that asks all at once.
 """
 
 import time
@@ -17,7 +17,7 @@ import cohort_files
 import dropping
 from caim import Node, run as command
 from flight_peer import READY, FanOut, servers
-from rounds import OURS, Work, compare
+from rounds import OURS, Plan, Work, compare
 from services import Federation, federation
 from sides import Side, Spent, call
 
@@ -31,17 +31,18 @@ CUBE = "SELECT modality, sum(patients) AS patients FROM cube.collection_modality
 TABLE = "SELECT Modality, count(*) AS series FROM series GROUP BY Modality"
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
-    """Small questions over one, three and ten nodes, many clients, and dropped questions."""
-    tables = [_table(folder, number) for number in range(max(NODES))]
-    nodes = [_node(caim, folder, table) for table in tables]
+def run(plan: Plan) -> list[Work]:
+    """Small questions over one, three and ten nodes (in short over three), many clients, and dropped questions."""
+    counts = NODES[1:2] if plan.short else NODES
+    tables = [_table(plan.folder, number) for number in range(max(counts))]
+    nodes = [_node(plan, table) for table in tables]
     works = []
-    for count in NODES:
-        with federation(caim, folder, nodes[:count]) as running, servers(tables[:count]) as ports:
-            works.append(_small(running, ports, rounds))
-            if count == 1:
-                works.append(_clients(running, ports[0], rounds, SECONDS * min(1.0, scale * 20)))
-    return [*works, dropping.run(caim, folder, scale, rounds)]
+    for count in counts:
+        with federation(plan.caim, plan.folder, nodes[:count]) as running, servers(tables[:count]) as ports:
+            works.append(_small(running, ports, plan.rounds, 2 if plan.short else CALLS))
+            if count == counts[0]:
+                works.append(_clients(running, ports[0], plan.rounds, 1.0 if plan.short else SECONDS))
+    return [*works, dropping.run(plan)]
 
 
 def _table(folder: Path, number: int) -> Path:
@@ -50,14 +51,14 @@ def _table(folder: Path, number: int) -> Path:
     return path
 
 
-def _node(caim: Path, folder: Path, table: Path) -> Path:
-    node = Node(caim, folder / f"node-{table.stem}")
+def _node(plan: Plan, table: Path) -> Path:
+    node = Node(plan.caim, plan.folder / f"node-{table.stem}")
     node.fresh()
-    command(caim, "ingest", node.folder, table, "--collection-column", "collection_id")
+    command(plan.caim, "ingest", node.folder, table, "--collection-column", "collection_id")
     return node.folder
 
 
-def _small(running: Federation, ports: list[int], rounds: int) -> Work:
+def _small(running: Federation, ports: list[int], rounds: int, calls: int) -> Work:
     """One question after the other; a round is so many of them."""
     fan_out = FanOut(ports)
     found: dict[str, Any] = {}
@@ -68,10 +69,10 @@ def _small(running: Federation, ports: list[int], rounds: int) -> Work:
             return cursor.fetchall()
 
         def side(name: str, one: Callable[[], Any], limit: bool = False) -> Side:
-            timed = call(lambda: [one() for _ in range(CALLS)][-1], lambda rows: found.update({name: rows}))
+            timed = call(lambda: [one() for _ in range(calls)][-1], lambda rows: found.update({name: rows}))
             return Side(name, timed, answer=None if limit else lambda: answers.rounded(found[name]))
 
-        work = Work(f"a small question, hub over {len(ports)} node(s)", CALLS, "questions", rounds)
+        work = Work(f"a small question, hub over {len(ports)} node(s)", calls, "questions", rounds)
         return compare(work, [
             side(OURS, ask),
             side("DuckDB behind Flight, fan-out", lambda: fan_out.ask(SMALL.format("series"))),

@@ -1,7 +1,7 @@
 """FHIR NDJSON into Parquet: megabytes of JSON a second, four kinds of resources.
 
-The peers make four flat tables. Caim makes the same, all codings and components beside them, and the common model, within
-its time. Answers are compared column by column; patients, who are pseudonyms in Caim, by which rows belong together.
+The peers make four flat tables. Caim makes the same, all codings and components beside them, and the common model,
+within its time. Answers are compared column by column; patients, who are pseudonyms in Caim, by which rows belong together.
 """
 
 import importlib.util
@@ -14,7 +14,7 @@ from typing import Any
 import answers
 from caim import Node
 from fhir_flat import FLATS, Flat
-from rounds import OURS, Work, compare
+from rounds import OURS, Plan, Work, compare
 from sides import LeftOut, Side, process
 
 PEERS = Path(__file__).with_name("fhir_peers.py")
@@ -23,17 +23,17 @@ NAMES = {"duckdb": "DuckDB, typed", "orjson": "orjson, pyarrow", "polars": "Pola
 THREADS = 2
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
+def run(plan: Plan) -> list[Work]:
     """One export, by two threads."""
     import fhir_files
 
-    source = folder / "export"
-    size = fhir_files.write(source, max(int(PATIENTS * scale), 20))
+    source = plan.folder / "export"
+    size = fhir_files.write(source, max(int(PATIENTS * plan.scale), 20))
     title = f"FHIR NDJSON, {size / 1e6:,.0f} MB, {len(FLATS)} types, to Parquet, {THREADS} threads, warm"
-    node = Node(caim, folder / "node")
+    node = Node(plan.caim, plan.folder / "node")
     ours = replace(node.ingest(OURS, THREADS, source), answer=lambda: _answer(lambda flat: _kept(node, flat)))
-    peers = [_peer(name, source, folder) for name in NAMES]
-    return [compare(Work(title, size / 1e6, "MB", rounds), [ours, *peers])]
+    peers = [_peer(name, source, plan.folder) for name in NAMES]
+    return [compare(Work(title, size / 1e6, "MB", plan.rounds), [ours, *peers])]
 
 
 def _peer(name: str, source: Path, folder: Path) -> Side:

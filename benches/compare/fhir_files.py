@@ -112,7 +112,8 @@ def _person(**more: Any) -> dict[str, Any]:
 def _condition(**more: Any) -> dict[str, Any]:
     code = _concept(SNOMED, "%(code)s")
     code["coding"].append({"system": "http://hl7.org/fhir/sid/icd-10", "code": "%(site)s", "display": "A cancer"})
-    form = {"url": MCODE + "mcode-histology-morphology-behavior", "valueCodeableConcept": _concept(ICDO, "%(morphology)s")}
+    morphology = _concept(ICDO, "%(morphology)s")
+    form = {"url": MCODE + "mcode-histology-morphology-behavior", "valueCodeableConcept": morphology}
     return _resource(
         "Condition", MCODE + "mcode-primary-cancer-condition", extension=[form],
         clinicalStatus=_concept(TERMS + "condition-clinical", "%(status)s"),

@@ -1,7 +1,7 @@
 """What one would write instead of a federation: DuckDB behind Arrow Flight at each hospital, and a client that adds up.
 
-`flight_peer.py PARQUET` serves one file on a free port, which it prints. The ticket is SQL, or `ready`: the answer of the
-last SQL again, without work.
+`flight_peer.py PARQUET` serves one file on a free port, which it prints. The ticket is SQL, or `ready`: the answer of
+the last SQL again, without work.
 """
 
 import subprocess

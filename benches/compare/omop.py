@@ -1,7 +1,7 @@
 """OMOP tables into Parquet, from CSV files and from PostgreSQL: measurements a second.
 
-The peers convert persons and measurements as they are. Caim also gives each row its patient and derives the common model,
-within its time. Answers are compared column by column, persons by their measurements.
+The peers convert persons and measurements as they are. Caim also gives each row its patient and derives the common
+model, within its time. Answers are compared column by column, persons by their measurements.
 """
 
 import shutil
@@ -14,7 +14,7 @@ import answers
 import omop_files
 import postgres
 from caim import Node
-from rounds import OURS, Work, compare
+from rounds import OURS, Plan, Work, compare
 from sides import LeftOut, Side, process
 
 PEERS = Path(__file__).with_name("omop_peers.py")
@@ -23,41 +23,40 @@ THREADS = 2
 TABLE = "measurement"
 
 
-def run(caim: Path, folder: Path, scale: float, rounds: int) -> list[Work]:
+def run(plan: Plan) -> list[Work]:
     """The same tables from files and from a database, by two threads."""
-    rows = max(int(ROWS * scale), 1_000)
-    files = omop_files.write(folder / "export", rows)
-    return [_csv(caim, folder, rows, rounds), _database(caim, folder, files, rows, rounds)]
+    rows = max(int(ROWS * plan.scale), 1_000)
+    files = omop_files.write(plan.folder / "export", rows)
+    return [_csv(plan, rows), _database(plan, files, rows)]
 
 
-def _csv(caim: Path, folder: Path, rows: int, rounds: int) -> Work:
-    source = folder / "export"
-    peers = [_peer(name, peer, str(source), folder) for name, peer in (("DuckDB", "duckdb"), ("Polars", "polars"))]
+def _csv(plan: Plan, rows: int) -> Work:
+    source = plan.folder / "export"
+    names = {"DuckDB": "duckdb", "Polars": "polars"}
+    peers = [_peer(name, peer, str(source), plan.folder) for name, peer in names.items()]
     limit = Side("limit: count lines", process(["wc", "-l", source / f"{TABLE}.csv"], THREADS))
-    return _compare("CSV", caim, folder, source, [*peers, limit], rows, rounds)
+    return _compare("CSV", plan, source, [*peers, limit], rows)
 
 
-def _database(caim: Path, folder: Path, files: dict[str, Path], rows: int, rounds: int) -> Work:
+def _database(plan: Plan, files: dict[str, Path], rows: int) -> Work:
     columns = {name: ", ".join(map(" ".join, kinds.items())) for name, kinds in omop_files.COLUMNS.items()}
     try:
         with postgres.server() as address:
             postgres.load(address, files, {name: f"{name}_id" for name in files}, columns)
-            peers = [_peer("ADBC", "adbc", address, folder), _peer("connectorx", "connectorx", address, folder)]
+            names = {"ADBC": "adbc", "connectorx": "connectorx"}
+            peers = [_peer(name, peer, address, plan.folder) for name, peer in names.items()]
             copy = [word for name in files for word in ("-c", f"\\copy {name} TO '/dev/null' (FORMAT binary)")]
             limit = Side("limit: COPY, binary", process(["psql", "-X", "-q", address, *copy], THREADS))
-            source = f"{address}?schema=public"
-            return _compare("PostgreSQL", caim, folder, source, [*peers, limit], rows, rounds)
+            return _compare("PostgreSQL", plan, f"{address}?schema=public", [*peers, limit], rows)
     except LeftOut as reason:
-        return Work("OMOP from PostgreSQL", rows, "rows", rounds, left_out={"all": str(reason)})
+        return Work("OMOP from PostgreSQL", rows, "rows", plan.rounds, left_out={"all": str(reason)})
 
 
-def _compare(
-    what: str, caim: Path, folder: Path, source: str | Path, others: list[Side], rows: int, rounds: int
-) -> Work:
+def _compare(what: str, plan: Plan, source: str | Path, others: list[Side], rows: int) -> Work:
     title = f"OMOP, {rows:,} measurements from {what} to Parquet, {THREADS} threads, warm"
-    node = Node(caim, folder / "node")
+    node = Node(plan.caim, plan.folder / "node")
     ours = replace(node.ingest(OURS, THREADS, source), answer=lambda: _answer(node.files(f"omop.{TABLE}"), "_patient"))
-    return compare(Work(title, rows, "rows", rounds), [ours, *others])
+    return compare(Work(title, rows, "rows", plan.rounds), [ours, *others])
 
 
 def _peer(name: str, peer: str, source: str, folder: Path) -> Side:

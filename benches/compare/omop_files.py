@@ -20,8 +20,9 @@ COLUMNS = {
     },
 }
 PERSON = """
-SELECT i + 1 AS person_id, [8507, 8532][(1 + hash(i, 1) % 2)::BIGINT] AS gender_concept_id, 1930 + hash(i, 2) % 65 AS year_of_birth,
-    8527 AS race_concept_id, 38003564 AS ethnicity_concept_id, 'P' || lpad((i + 1)::VARCHAR, 8, '0') AS person_source_value
+SELECT i + 1 AS person_id, [8507, 8532][(1 + hash(i, 1) % 2)::BIGINT] AS gender_concept_id,
+    1930 + hash(i, 2) % 65 AS year_of_birth, 8527 AS race_concept_id, 38003564 AS ethnicity_concept_id,
+    'P' || lpad((i + 1)::VARCHAR, 8, '0') AS person_source_value
 FROM range({persons}) AS t(i)
 """
 MEASUREMENT = """

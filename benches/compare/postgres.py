@@ -47,7 +47,8 @@ def load(address: str, tables: dict[str, Path], key: dict[str, str], columns: di
     with psycopg.connect(address, autocommit=True) as connection:
         for name, path in tables.items():
             connection.execute(f"CREATE UNLOGGED TABLE {name} ({columns[name]})")
-            with connection.cursor().copy(f"COPY {name} FROM STDIN (FORMAT csv, HEADER)") as copy, open(path, "rb") as file:
+            statement = f"COPY {name} FROM STDIN (FORMAT csv, HEADER)"
+            with open(path, "rb") as file, connection.cursor().copy(statement) as copy:
                 while chunk := file.read(1 << 20):
                     copy.write(chunk)
             connection.execute(f"ALTER TABLE {name} ADD PRIMARY KEY ({key[name]})")

@@ -3,12 +3,24 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from sides import LeftOut, Side, Spent
 
 OURS = "Caim"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: the binary, a folder for files, the size of the data, how often. `short` proves, and measures little."""
+
+    caim: Path
+    folder: Path
+    scale: float
+    rounds: int
+    short: bool
 
 
 @dataclass(frozen=True)

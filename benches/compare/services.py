@@ -33,7 +33,7 @@ class Federation:
 
 @contextmanager
 def federation(caim: Path, folder: Path, nodes: Sequence[Path]) -> Iterator[Federation]:
-    """Runs a hub over nodes, whose folders exist, until the block ends."""
+    """Runs a hub over nodes, which are named as their folders, until the block ends."""
     hub = folder / "hub"
     if not hub.exists():
         run(caim, "init", "hub", hub)
@@ -43,9 +43,8 @@ def federation(caim: Path, folder: Path, nodes: Sequence[Path]) -> Iterator[Fede
     started: list[subprocess.Popen[bytes]] = []
     try:
         started.append(_start([caim, "hub", hub], folder / "hub.log", addresses))
-        dial = [f"node.hub=127.0.0.1:{links}"]
         for node in nodes:
-            command = [caim, "node", node, "--set", *dial]
+            command = [caim, "node", node, "--set", f"node.hub=127.0.0.1:{links}", "--set", f"node.name={node.name}"]
             started.append(_start(command, folder / f"{node.name}.log", PUBLIC))
         running = Federation(flight, _login(hub), started[1:])
         _wait(lambda: _linked(running) == len(nodes), f"{len(nodes)} nodes are linked")

@@ -42,7 +42,7 @@ def _brief(name: str, works: list[Work]) -> str:
 
 
 def _table(work: Work) -> str:
-    """A table: rates, how far ahead Caim is of each side (median, least and greatest of the rounds), and CPU seconds."""
+    """Rates, how far ahead Caim is of each side (median, least and greatest of the rounds), and CPU seconds."""
     lines = [
         f"{work.name}; {work.rounds} rounds",
         f"{'':34}{work.unit + '/s':>12}{'seconds':>10}{'Caim is':>10}  {'from - to':<15}{'by CPU':>8}{'CPU s':>9}",
