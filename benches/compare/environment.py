@@ -18,7 +18,7 @@ def cache() -> Path:
 def enter() -> None:
     """Goes on in the environment, which is made first where it is missing or its requirements have changed."""
     home = cache() / "venv"
-    if Path(sys.prefix) == home:
+    if Path(sys.prefix).resolve() == home.resolve():
         return
     mark, wanted = home / "requirements.txt", REQUIREMENTS.read_text(encoding="utf-8")
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:

@@ -133,4 +133,6 @@ def _median(values: list[float | None]) -> float | None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Progress, for people who wait."""
+    if sys.stderr.isatty():
+        print(line, file=sys.stderr, flush=True)

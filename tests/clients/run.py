@@ -10,6 +10,7 @@ import unittest
 import answers
 import buckets
 import canaries
+import compare
 import conformance
 import cubes
 import dicom_oracle
@@ -23,8 +24,8 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators, terminal,
-    utility,
+    answers, buckets, canaries, compare, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators,
+    terminal, utility,
 ]
 
 
