@@ -36,7 +36,7 @@ def serve(path: str) -> None:
             sql = ticket.ticket.decode()
             if sql == READY:
                 return flight.RecordBatchStream(self.last)
-            answer = self.data.cursor().execute(sql).to_arrow_table()
+            answer = self.data.cursor().sql(sql).to_arrow_table()
             self.last = answer
             return flight.RecordBatchStream(answer)
 

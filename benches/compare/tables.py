@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dicomrs
 from environment import REQUIREMENTS
-from rounds import OURS, Row, Work
+from rounds import OURS, Row, Spread, Work
 
 LONGEST_STAGES = 4
 PROGRAMS = {"dcmtk": ("dcmdump", "--version"), "PostgreSQL": ("psql", "--version")}
@@ -48,7 +48,8 @@ def _table(work: Work) -> str:
         f"{'':34}{work.unit + '/s':>12}{'seconds':>10}{'Caim is':>10}  {'from - to':<15}{'by CPU':>8}{'CPU s':>9}",
     ]
     for row in work.rows:
-        lines.append(_line(row))
+        # Where nothing is beside it, its own spread is what there is to see.
+        lines.append(_line(row, row.ahead or (row.seconds if len(work.rows) == 1 else None)))
         if row.stages:
             longest = sorted(row.stages.items(), key=lambda stage: -stage[1])[:LONGEST_STAGES]
             lines.append("    " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in longest))
@@ -56,10 +57,9 @@ def _table(work: Work) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Row) -> str:
-    ahead, span = "", ""
-    if row.ahead is not None:
-        ahead, span = f"{row.ahead.median:.2f}x", f"{row.ahead.least:.2f} - {row.ahead.greatest:.2f}"
+def _line(row: Row, spread: Spread | None) -> str:
+    ahead = "" if row.ahead is None else f"{row.ahead.median:.2f}x"
+    span = "" if spread is None else f"{spread.least:.2f} - {spread.greatest:.2f}"
     by_cpu = "" if row.ahead_cpu is None else f"{row.ahead_cpu:.2f}x"
     cpu = "" if row.cpu is None else f"{row.cpu:.2f}"
     rate = f"{row.rate:,.0f}" if row.rate >= 100 else f"{row.rate:.3f}"
