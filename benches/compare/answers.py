@@ -21,7 +21,7 @@ def digests(sql: str) -> dict[str, Any]:
         sums = ", ".join(f'sum(hash("{name}")::HUGEINT)' for name in columns)
         rows, whole, *parts = connection.execute(
             f"SELECT count(*), sum(hash(t)::HUGEINT), {sums} FROM ({sql}) AS t"
-        ).fetchone()
+        ).fetchall()[0]
     return {"rows": rows, **dict(zip(columns, parts)), "all together": whole}
 
 

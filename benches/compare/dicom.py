@@ -114,7 +114,7 @@ def _python(peer: str, job: Job) -> Side:
     out, order = job.out / f"{peer}.parquet", job.out / f"{peer}-{job.threads}.json"
     what = {"source": str(job.source), "out": str(out), "keywords": list(attributes()), "threads": job.threads}
     order.write_text(json.dumps(what), encoding="utf-8")
-    run_ = process([sys.executable, PEERS, peer, order], job.threads)
+    run_ = process([sys.executable, str(PEERS), peer, str(order)], job.threads)
     return Side(peer, run_, answer=lambda: answered(_read(out)))
 
 
@@ -122,7 +122,7 @@ def _rust(name: str, work: str, job: Job) -> Side:
     out = job.out / "dicomrs.parquet"
 
     def run_() -> Any:
-        command = [dicomrs.binary(job.build), work, str(job.threads), out, *attributes()]
+        command = [str(dicomrs.binary(job.build)), work, str(job.threads), str(out), *attributes()]
         return process(command, job.threads, stdin=job.listed)()
 
     return Side(name, run_, answer=(lambda: answered(_read(out))) if work == "headers" else None)
@@ -133,7 +133,7 @@ def _dcmdump(job: Job) -> Side:
     from pydicom.datadict import tag_for_keyword
 
     name = "dcmtk (dcmdump, text only)"
-    numbers = {name: tag_for_keyword(name) for name in attributes()}
+    numbers = {name: tag_for_keyword(name) or 0 for name in attributes()}
     wanted = [word for n in numbers.values() for word in ("+P", f"{n >> 16:04x},{n & 0xFFFF:04x}")]
     options = ["-q", "+F", "+sd", "+r", "+p", "+L", "+U8", "-Un", "+sb", PIXELS, *wanted]
     folders = sorted(job.source.iterdir())

@@ -62,7 +62,7 @@ def gdcm(paths: list[str], keywords: list[str]) -> Rows:
     import gdcm as library
     from pydicom.datadict import tag_for_keyword
 
-    numbers = [tag_for_keyword(name) for name in [*keywords, "SpecificCharacterSet"]]
+    numbers = [tag_for_keyword(name) or 0 for name in [*keywords, "SpecificCharacterSet"]]
     *tags, character_set = [library.Tag(number >> 16, number & 0xFFFF) for number in numbers]
     scanner = library.Scanner()
     for tag in [*tags, character_set]:

@@ -49,12 +49,12 @@ def _drop(caim: Path, running: Federation) -> Spent:
     _still(running)
     before = _cpu(running)
     asking = [caim, "sql", "--hub", f"grpc://127.0.0.1:{running.port}", "-c", LONG]
-    asker = subprocess.Popen(list(map(str, asking)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    asker = subprocess.Popen(list(map(str, asking)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + PATIENCE_S
         while not all(now > then + 5 for now, then in zip(_cpu(running), before)):
             if asker.poll() is not None or time.monotonic() > until:
-                raise LeftOut(f"the question ended before it was dropped: {asker.stderr.read()[-300:]!r}")
+                raise LeftOut("the question ended before it could be dropped")
             time.sleep(STEP_S)
     finally:
         asker.kill()

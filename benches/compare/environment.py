@@ -31,7 +31,7 @@ def _make(home: Path) -> None:
     print(f"making {home}", file=sys.stderr, flush=True)
     venv.create(home, with_pip=True, clear=True)
     for line in REQUIREMENTS.read_text(encoding="utf-8").split():
-        install = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", line]
+        install = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", line]
         if subprocess.run(install, check=False).returncode == 0:
             continue
         if line.startswith(NEEDED):

@@ -57,7 +57,7 @@ def polars(flat: Flat, source: str, out: str, _: int) -> None:
 
     def column(path: str, kind: str) -> Any:
         (name, first), *rest = steps(path)
-        value = pl.col(flat.each if name == "each" else name)
+        value = pl.col(flat.each or name if name == "each" else name)
         value = value.list.get(0, null_on_oob=True) if first else value
         for name, first in rest:
             value = value.struct.field(name)

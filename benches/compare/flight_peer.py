@@ -53,7 +53,7 @@ def servers(files: Sequence[Path]) -> Iterator[list[int]]:
         for file in files:
             command = [sys.executable, __file__, str(file)]
             started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        yield [int(server.stdout.readline()) for server in started]
+        yield [int(server.stdout.readline()) for server in started if server.stdout]
     finally:
         for server in started:
             server.terminate()

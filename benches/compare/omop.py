@@ -63,7 +63,7 @@ def _peer(name: str, peer: str, source: str, folder: Path) -> Side:
     out = folder / peer
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    command = [sys.executable, PEERS, peer, source, out, str(THREADS), *omop_files.COLUMNS]
+    command = [sys.executable, str(PEERS), peer, source, str(out), str(THREADS), *omop_files.COLUMNS]
     return Side(name, process(command, THREADS), answer=lambda: _answer([str(out / f"{TABLE}.parquet")], "person_id"))
 
 

@@ -52,8 +52,10 @@ def connectorx(source: str, table: str, out: str, threads: int) -> None:
     import connectorx as library
     import pyarrow.parquet as parquet
 
-    ranges = {"partition_on": f"{table}_id", "partition_num": threads}
-    read = library.read_sql(source, f"SELECT * FROM {table}", return_type="arrow", protocol="binary", **ranges)
+    read = library.read_sql(
+        source, f"SELECT * FROM {table}", return_type="arrow", protocol="binary", partition_on=f"{table}_id",
+        partition_num=threads,
+    )
     parquet.write_table(read, out, compression="zstd")
 
 
