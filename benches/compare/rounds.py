@@ -10,6 +10,8 @@ from typing import Any
 from sides import LeftOut, Side, Spent
 
 OURS = "Caim"
+# Digests are longer, and tell a reader nothing.
+LONGEST_COUNTS = 40
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def _first(side: Side) -> Any:
 
 
 def _difference(ours: Any, theirs: Any) -> str:
-    """Which parts of two answers differ, if they have parts; else both, shortened."""
+    """Which parts of two answers differ, if they have parts, and counts where they are counts; else both, shortened."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        parts = [name for name in ours if ours[name] != theirs.get(name)]
-        return ", ".join(f"{name}: {ours[name]} here, {theirs.get(name)} there" for name in parts)[:500]
+        differing = [name for name in ours if ours[name] != theirs.get(name)]
+        said = {name: f" ({ours[name]} here, {theirs.get(name)} there)" for name in differing}
+        return ", ".join(name + (said[name] if len(said[name]) < LONGEST_COUNTS else "") for name in differing)
     return f"{str(ours)[:200]} here, {str(theirs)[:200]} there"
 
 

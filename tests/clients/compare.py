@@ -54,7 +54,7 @@ class Compare(unittest.TestCase):
         work = rounds.Work("a work", 1, "rows", 1)
         rounds.compare(work, [side(rounds.OURS, {"a": 1}), side("same", {"a": 1}), side("other", {"a": 2})])
         self.assertEqual([row.side for row in work.rows], [rounds.OURS, "same"])
-        self.assertIn("a: 1 here, 2 there", work.left_out["other"])
+        self.assertIn("a (1 here, 2 there)", work.left_out["other"])
         self.assertFalse(work.sound)
 
     def test_a_peer_that_is_absent_is_named_and_stops_no_other(self):
