@@ -10,6 +10,7 @@ import unittest
 import answers
 import buckets
 import canaries
+import compare
 import conformance
 import cookbook
 import crowd
@@ -28,8 +29,8 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors, foreign_clients, frames,
-    generated, links, ontology, operators, terminal, utility,
+    answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
+    foreign_clients, frames, generated, links, ontology, operators, terminal, utility,
 ]
 
 
