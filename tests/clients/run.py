@@ -23,6 +23,7 @@ import foreign_clients
 import frames
 import generated
 import links
+import notebooks
 import ontology
 import operators
 import terminal
@@ -30,7 +31,7 @@ import utility
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
-    foreign_clients, frames, generated, links, ontology, operators, terminal, utility,
+    foreign_clients, frames, generated, links, notebooks, ontology, operators, terminal, utility,
 ]
 
 
