@@ -119,10 +119,13 @@ fn put(bytes: &mut Vec<u8>, tag: u32, vr: &str, value: &[u8]) -> Result<(), NoDa
     Ok(())
 }
 
+/// Puts a value behind others; nothing when it does not fit.
+type PutValue = fn(&Value, &mut Vec<u8>) -> Option<()>;
+
 /// Values as bytes: numbers one behind the other, texts with a backslash between them.
 fn encoded(vr: &str, values: &[Value]) -> Result<Vec<u8>, NoDataSet> {
     let mut bytes = Vec::new();
-    let binary: Option<fn(&Value, &mut Vec<u8>) -> Option<()>> = match vr {
+    let binary: Option<PutValue> = match vr {
         "US" => Some(|value, bytes| put_whole::<u16, 2>(value, bytes, u16::to_le_bytes)),
         "SS" => Some(|value, bytes| put_whole::<i16, 2>(value, bytes, i16::to_le_bytes)),
         "UL" => Some(|value, bytes| put_whole::<u32, 4>(value, bytes, u32::to_le_bytes)),
