@@ -13,7 +13,7 @@ use crate::landing::{COLLECTION, Landing, repeated};
 use crate::{Code, Error, Result, Secret};
 
 /// The views in the order of their tables; the first view of a type of resource has one row for each resource.
-const BUNDLED: [(&str, &str); 8] = [
+const BUNDLED: [(&str, &str); 13] = [
     ("patient", include_str!("../../views/patient.json")),
     ("condition", include_str!("../../views/condition.json")),
     ("condition_coding", include_str!("../../views/condition_coding.json")),
@@ -22,6 +22,11 @@ const BUNDLED: [(&str, &str); 8] = [
     ("procedure", include_str!("../../views/procedure.json")),
     ("imaging_study", include_str!("../../views/imaging_study.json")),
     ("imaging_series", include_str!("../../views/imaging_series.json")),
+    ("medication_administration", include_str!("../../views/medication_administration.json")),
+    ("medication_request", include_str!("../../views/medication_request.json")),
+    ("medication_statement", include_str!("../../views/medication_statement.json")),
+    ("specimen", include_str!("../../views/specimen.json")),
+    ("diagnostic_report", include_str!("../../views/diagnostic_report.json")),
 ];
 
 /// Views and tables.
