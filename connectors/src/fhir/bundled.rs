@@ -29,6 +29,21 @@ const BUNDLED: [(&str, &str); 13] = [
     ("diagnostic_report", include_str!("../../views/diagnostic_report.json")),
 ];
 
+/// The types of resources that have a view, in the order of the tables.
+///
+/// # Errors
+/// When a bundled view cannot be read, which tests exclude.
+pub(super) fn types() -> Result<Vec<String>> {
+    let mut types = Vec::new();
+    for (name, json) in BUNDLED {
+        let resource = View::read(json).map_err(|e| fault(name, e))?.resource;
+        if !types.contains(&resource) {
+            types.push(resource);
+        }
+    }
+    Ok(types)
+}
+
 /// Views and tables.
 pub(super) struct Views<'m> {
     /// In the order of the tables.
