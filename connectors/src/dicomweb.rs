@@ -22,7 +22,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::http::{self, Http};
-use crate::source::Source;
+use crate::source::{Kind, Source};
 use crate::{Code, Error, Format, IngestOptions, Progress, Result};
 
 const JSON: &str = "application/dicom+json";
@@ -51,30 +51,15 @@ pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress
         return Err(Error::new(Code::Option, "--format", reason));
     }
     let studies = http::address(text)?;
-    let name = named(&studies);
+    let name = http::named(&studies);
     let server = Server { http: Http::new(&name, options.token_file.as_deref())?, studies, name, progress };
-    // Whoever calls may have an executor already, which cannot wait for another one.
-    std::thread::scope(|scope| {
-        let pulled = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(|e| server.http.fault(e))?.block_on(server.pull(options.sample))
-        });
-        pulled.join().unwrap_or_else(|_| Err(server.http.fault("its reader ended early")))
-    })
-    .map(Some)
+    server.http.wait(|| server.pull(options.sample)).map(Some)
 }
 
 /// `http(s)://.../studies`, perhaps with a search behind it.
 fn is_one(text: &str) -> bool {
     let path = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     (text.starts_with("http://") || text.starts_with("https://")) && path.ends_with("/studies")
-}
-
-/// The address as reports show it: no user and no password.
-fn named(studies: &Url) -> String {
-    let mut shown = studies.clone();
-    let _ = (shown.set_username(""), shown.set_password(None));
-    shown.to_string()
 }
 
 struct Server<'s> {
@@ -201,6 +186,6 @@ impl Spool {
     fn source(self, name: &str) -> std::io::Result<Source> {
         let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
         let content = vec![("objects".to_owned(), self.content.finalize().to_vec())];
-        Ok(Source::pulled(name, file, self.objects, content))
+        Ok(Source::pulled(name, Kind::Other, file, self.objects, content))
     }
 }

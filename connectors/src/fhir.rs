@@ -12,6 +12,7 @@
 //! view: they are not stored.
 
 mod bundled;
+mod export;
 mod harvest;
 mod json;
 mod path;
@@ -32,6 +33,7 @@ use crate::tally::Tally;
 use crate::target::Target;
 use crate::{Code, Error, Result};
 use bundled::Views;
+pub(crate) use export::open as exported;
 use harvest::Field;
 use patients::Patients;
 use reader::More;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER, WARNING};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 
 use crate::{Code, Error, Result};
 
@@ -23,6 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_TOKEN: u64 = 16 << 10;
 
 /// A server that is asked by one source.
+#[derive(Clone)]
 pub(crate) struct Http {
     client: Client,
     token: Option<HeaderValue>,
@@ -38,7 +39,8 @@ pub(crate) struct Body {
 }
 
 /// Why a try failed.
-enum Failed {
+#[derive(Debug)]
+pub(crate) enum Failed {
     /// Another try may help, after this pause if the server names one.
     Again(String, Option<Duration>),
     /// No other try helps.
@@ -79,15 +81,48 @@ impl Http {
         Ok(Self { client, token, place: place.to_owned() })
     }
 
+    /// The same without the token: for what lies elsewhere.
+    pub(crate) fn without_token(&self) -> Self {
+        Self { client: self.client.clone(), token: None, place: self.place.clone() }
+    }
+
+    /// A request of this client, with its token.
+    pub(crate) fn request(&self, method: Method, url: Url, accept: &str) -> RequestBuilder {
+        let request = self.client.request(method, url).header(ACCEPT, accept);
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
     /// An answer with at most `most` bytes; nothing when the server says that there is none.
     ///
     /// # Errors
     /// When the server cannot be reached, refuses, fails again and again, or sends more.
     pub(crate) async fn get(&self, url: Url, accept: &str, most: usize) -> Result<Option<Body>> {
+        self.tried(async || {
+            let response = sent(self.request(Method::GET, url.clone(), accept)).await?;
+            match response.status() {
+                StatusCode::NO_CONTENT => Ok(None),
+                StatusCode::OK => body(response, most).await.map(Some),
+                status => Err(refused(status, None)),
+            }
+        })
+        .await
+    }
+
+    /// What some tries give: the last of them decides, or the first that says that no other helps.
+    ///
+    /// # Errors
+    /// What the deciding try says.
+    pub(crate) async fn tried<T>(
+        &self,
+        mut once: impl AsyncFnMut() -> std::result::Result<T, Failed>,
+    ) -> Result<T> {
         let mut pause = PAUSE;
         for attempt in 1.. {
-            match self.attempt(url.clone(), accept, most).await {
-                Ok(body) => return Ok(body),
+            match once().await {
+                Ok(found) => return Ok(found),
                 Err(Failed::Again(reason, wanted)) if attempt < TRIES => {
                     tracing::debug!(reason, attempt, "a request failed; it is tried again");
                     tokio::time::sleep(wanted.unwrap_or(pause)).await;
@@ -99,31 +134,47 @@ impl Http {
         Err(self.fault("it was not asked"))
     }
 
+    /// Does work that waits for the server, on a thread of its own: whoever calls may have an executor already, which
+    /// cannot wait for another one.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(crate) fn wait<T: Send, F: Future<Output = Result<T>>>(
+        &self,
+        work: impl FnOnce() -> F + Send,
+    ) -> Result<T> {
+        std::thread::scope(|scope| {
+            let done = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|e| self.fault(e))?.block_on(work())
+            });
+            done.join().unwrap_or_else(|_| Err(self.fault("its reader ended early")))
+        })
+    }
+
     /// A failure of the server as a whole.
     pub(crate) fn fault(&self, reason: impl std::fmt::Display) -> Error {
         Error::new(Code::Web, &self.place, reason)
     }
+}
 
-    async fn attempt(
-        &self,
-        url: Url,
-        accept: &str,
-        most: usize,
-    ) -> std::result::Result<Option<Body>, Failed> {
-        let mut request = self.client.get(url).header(ACCEPT, accept);
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, token.clone());
-        }
-        let response = request.send().await.map_err(|e| Failed::Again(told(&e), None))?;
-        match response.status() {
-            StatusCode::NO_CONTENT => Ok(None),
-            StatusCode::OK => body(response, most).await.map(Some),
-            status => Err(refused(status, pause_of(&response))),
-        }
+/// An answer of success.
+pub(crate) async fn sent(request: RequestBuilder) -> std::result::Result<Response, Failed> {
+    let response = request.send().await.map_err(|e| Failed::Again(told(&e), None))?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        status => Err(refused(status, pause_of(&response))),
     }
 }
 
-async fn body(mut response: Response, most: usize) -> std::result::Result<Body, Failed> {
+/// The address as reports show it: no user and no password.
+pub(crate) fn named(url: &Url) -> String {
+    let mut shown = url.clone();
+    let _ = (shown.set_username(""), shown.set_password(None));
+    shown.to_string()
+}
+
+pub(crate) async fn body(mut response: Response, most: usize) -> std::result::Result<Body, Failed> {
     let too_long = || Failed::Ever(format!("an answer is longer than {most} bytes"));
     if response.content_length().is_some_and(|length| length > most as u64) {
         return Err(too_long());
@@ -158,7 +209,7 @@ fn refused(status: StatusCode, wanted: Option<Duration>) -> Failed {
 }
 
 /// `Retry-After` in seconds; a date is not waited for.
-fn pause_of(response: &Response) -> Option<Duration> {
+pub(crate) fn pause_of(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
@@ -180,7 +231,7 @@ fn token(file: &Path) -> Result<HeaderValue> {
 }
 
 /// What went wrong, without the address: it may hold a password.
-fn told(error: &reqwest::Error) -> String {
+pub(crate) fn told(error: &reqwest::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;

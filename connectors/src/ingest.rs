@@ -51,13 +51,7 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let mut source = match database::open(source, models, options, progress)? {
-        Some(fetched) => fetched,
-        None => match dicomweb::open(source, options, progress)? {
-            Some(pulled) => pulled,
-            None => Source::open(source)?,
-        },
-    };
+    let mut source = opened(source, models, options, progress)?;
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
     let mut tally = Tally::default();
@@ -77,6 +71,25 @@ pub fn ingest(
         progress,
     };
     Ingest { source: &source, plan: &plan, batch, options, context: &context }.run(warehouse, current, tally)
+}
+
+/// The source at a path, or what a database or a server sends.
+fn opened(
+    source: &Path,
+    models: &Models,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Source> {
+    if let Some(fetched) = database::open(source, models, options, progress)? {
+        return Ok(fetched);
+    }
+    if let Some(pulled) = dicomweb::open(source, options, progress)? {
+        return Ok(pulled);
+    }
+    match fhir::exported(source, options, progress)? {
+        Some(exported) => Ok(exported),
+        None => Source::open(source),
+    }
 }
 
 /// One ingest that is not known to be superfluous.

@@ -134,10 +134,11 @@ impl Source {
         Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }
 
-    /// Objects that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
+    /// Files that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
     /// and what tells their content.
     pub(crate) fn pulled(
         name: &str,
+        kind: Kind,
         file: File,
         objects: Vec<(String, Range<u64>)>,
         contents: Vec<(String, Vec<u8>)>,
@@ -145,7 +146,7 @@ impl Source {
         let file = Arc::new(file);
         let member = |(name, Range { start, end })| {
             let part = Part::new(Arc::clone(&file), start, end - start);
-            Member { name, kind: Kind::Other, place: Place::Part(part) }
+            Member { name, kind, place: Place::Part(part) }
         };
         let members = objects.into_iter().map(member).collect();
         Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }

@@ -22,6 +22,7 @@ Examples:
   caim ingest /srv/caim s3://archive/dicom/2020 images.tar.gz
   caim ingest /srv/caim 'postgres://reader@localhost/omop?schema=cdm'
   caim ingest /srv/caim 'https://pacs/dicom-web/studies?StudyDate=2024*' --token-file token
+  caim ingest /srv/caim 'https://ehr/fhir/Group/oncology/$export' --token-file token
   caim ingest /srv/caim /srv/drop --watch
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
@@ -31,7 +32,7 @@ pub struct Args {
     pub dir: PathBuf,
     /// Folders, files, zips, tars or s3://bucket/prefix: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of
     /// DICOM keywords, clinical tables with a mapping file; postgres://user@host/db?schema=cdm;
-    /// or a DICOMweb server, https://host/dicom-web/studies?...
+    /// a DICOMweb server, https://host/dicom-web/studies?...; or a FHIR server's export, https://host/fhir/$export
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Collection that the records belong to; by default one that is called `default`
@@ -49,7 +50,7 @@ pub struct Args {
     /// Read at most so many rows of each table, keep nothing
     #[arg(long, value_name = "N")]
     pub sample: Option<u64>,
-    /// File with the bearer token of a DICOMweb server
+    /// File with the bearer token of a DICOMweb or FHIR server
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// A source without any row is no error

@@ -1,5 +1,6 @@
--- A treatment for every operation, every course of radiotherapy, and every other procedure with a concept below the
--- treatments. CLIN1004413 is a surgical procedure, CLIN1014933 radiotherapy.
+-- A treatment for every operation, every course of radiotherapy, every drug, and every other procedure with a concept
+-- below the treatments. CLIN1004413 is a surgical procedure, CLIN1014933 radiotherapy, CLIN1034187 the administration of
+-- a medication.
 WITH treatment AS (
     SELECT procedure.*,
            CASE WHEN concept('radiotherapy.radiotherapy_modality', code_system, code) IS NOT NULL
@@ -24,3 +25,17 @@ SELECT _patient,
        performed_date AS treatment_date
 FROM treatment
 WHERE kind IS NOT NULL
+UNION ALL
+SELECT _patient,
+       _row,
+       collection_id,
+       treatment_id,
+       concept('treatment.treatment_type', 'EUCAIM', 'CLIN1034187'),
+       original(code_system, code),
+       NULL,
+       NULL,
+       concept('treatment.treatment_intent', treatment_intent_system, treatment_intent),
+       original(treatment_intent_system, treatment_intent),
+       id,
+       start_date
+FROM staged.given_medication

@@ -1,6 +1,6 @@
 -- A treatment for every operation, every course of radiotherapy, every drug, and every other procedure with a concept
 -- below the treatments. CLIN1004413 is a surgical procedure, CLIN1014933 radiotherapy, CLIN1034187 the administration of
--- a medication.
+-- a medication. Those of OMOP are the first part of staged.medication_administration.
 WITH procedure AS (
     SELECT *, concept('procedure.procedure_code', 'OMOP', procedure_concept_id,
                       standard_system, standard_code, source_system, source_code) AS code
@@ -32,4 +32,5 @@ SELECT _patient,
        concept('treatment.treatment_type', 'EUCAIM', 'CLIN1034187'),
        medication_code_original,
        medication_start_date
-FROM eucaim.medication_administration
+FROM staged.medication_administration
+WHERE _source = 1

@@ -121,7 +121,7 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         table: "medication_administration",
-        parts: &[part!("omop", "medication_administration")],
+        parts: &[part!("omop", "medication_administration"), part!("fhir", "medication_administration")],
         finish: Some(mapping!("eucaim/medication_administration")),
     },
     Recipe {
@@ -156,6 +156,12 @@ const SHARED: &[Shared] = &[
         world: "omop",
         after: "dataset",
         select: mapping!("omop/coded_procedure"),
+    },
+    Shared {
+        table: "given_medication",
+        world: "fhir",
+        after: "dataset",
+        select: mapping!("fhir/given_medication"),
     },
     Shared {
         table: "first_diagnosis",

@@ -13,7 +13,7 @@ use crate::landing::{COLLECTION, Landing, repeated};
 use crate::{Code, Error, Result, Secret};
 
 /// The views in the order of their tables; the first view of a type of resource has one row for each resource.
-const BUNDLED: [(&str, &str); 8] = [
+const BUNDLED: [(&str, &str); 13] = [
     ("patient", include_str!("../../views/patient.json")),
     ("condition", include_str!("../../views/condition.json")),
     ("condition_coding", include_str!("../../views/condition_coding.json")),
@@ -22,7 +22,27 @@ const BUNDLED: [(&str, &str); 8] = [
     ("procedure", include_str!("../../views/procedure.json")),
     ("imaging_study", include_str!("../../views/imaging_study.json")),
     ("imaging_series", include_str!("../../views/imaging_series.json")),
+    ("medication_administration", include_str!("../../views/medication_administration.json")),
+    ("medication_request", include_str!("../../views/medication_request.json")),
+    ("medication_statement", include_str!("../../views/medication_statement.json")),
+    ("specimen", include_str!("../../views/specimen.json")),
+    ("diagnostic_report", include_str!("../../views/diagnostic_report.json")),
 ];
+
+/// The types of resources that have a view, in the order of the tables.
+///
+/// # Errors
+/// When a bundled view cannot be read, which tests exclude.
+pub(super) fn types() -> Result<Vec<String>> {
+    let mut types = Vec::new();
+    for (name, json) in BUNDLED {
+        let resource = View::read(json).map_err(|e| fault(name, e))?.resource;
+        if !types.contains(&resource) {
+            types.push(resource);
+        }
+    }
+    Ok(types)
+}
 
 /// Views and tables.
 pub(super) struct Views<'m> {

@@ -2,6 +2,7 @@
 
 mod fhir;
 mod images;
+mod medication;
 mod omop;
 
 use crate::common_model::labelled;

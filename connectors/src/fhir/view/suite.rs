@@ -15,6 +15,9 @@ use crate::fhir::json::Tape;
 /// Cases that are not met, each with its reason: file, title, reason.
 const SKIPPED: [(&str, &str, &str); 0] = [];
 
+/// Names the file that the results are written to, in the suite's own format (test_report/test-report.schema.json).
+const REPORT: &str = "CAIM_SOF_REPORT";
+
 /// What became of the cases of one kind.
 #[derive(Debug, Default)]
 struct Score {
@@ -113,29 +116,43 @@ fn failure(case: &Value, resources: &[Value]) -> Option<String> {
     (found != expected).then(|| format!("rows {found:#?}, not {expected:#?}"))
 }
 
+/// What the report says of a case.
+fn reported(title: &str, failure: Option<&str>) -> Value {
+    match failure {
+        None => json!({"name": title, "result": {"passed": true}}),
+        Some(error) => json!({"name": title, "result": {"passed": false, "error": error}}),
+    }
+}
+
 #[test]
 fn every_case_of_the_official_suite_is_met_but_those_with_a_reason() {
     let Some(folder) = folder() else { return };
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let mut scores: BTreeMap<String, Score> = BTreeMap::new();
+    let (mut scores, mut report) = (BTreeMap::<String, Score>::new(), BTreeMap::<String, Value>::new());
     for path in &files {
         let file = path.file_name().unwrap().to_string_lossy();
         let suite: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        let resources = suite["resources"].as_array().unwrap();
+        let (resources, mut results) = (suite["resources"].as_array().unwrap(), Vec::new());
         for case in suite["tests"].as_array().unwrap() {
             let title = case["title"].as_str().unwrap();
             let tag = case["tags"][0].as_str().unwrap_or("untagged").to_owned();
             if let Some((.., reason)) = SKIPPED.iter().find(|(f, t, _)| *f == file && *t == title) {
                 skip(&format!("{file}: {title}: {reason}"));
+                results.push(reported(title, Some(reason)));
                 continue;
             }
-            let score = scores.entry(tag).or_default();
-            match failure(case, resources) {
+            let (score, failure) = (scores.entry(tag).or_default(), failure(case, resources));
+            results.push(reported(title, failure.as_deref()));
+            match failure {
                 None => score.passed += 1,
                 Some(reason) => score.failed.push(format!("{file}: {title}: {reason}")),
             }
         }
+        report.insert(file.into_owned(), json!({ "tests": results }));
+    }
+    if let Some(path) = std::env::var_os(REPORT) {
+        fs::write(path, serde_json::to_string_pretty(&report).unwrap() + "\n").unwrap();
     }
     for (tag, score) in &scores {
         println!("{tag}: {} passed, {} failed", score.passed, score.failed.len());
