@@ -22,6 +22,7 @@ import federation
 import foreign_clients
 import frames
 import generated
+import intake
 import links
 import notebooks
 import ontology
@@ -31,7 +32,7 @@ import utility
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
-    foreign_clients, frames, generated, links, notebooks, ontology, operators, terminal, utility,
+    foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, terminal, utility,
 ]
 
 
