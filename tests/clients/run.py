@@ -22,16 +22,18 @@ import federation
 import foreign_clients
 import frames
 import generated
+import intake
 import links
 import notebooks
 import ontology
 import operators
+import quality
 import terminal
 import utility
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
-    foreign_clients, frames, generated, links, notebooks, ontology, operators, terminal, utility,
+    foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, quality, terminal, utility,
 ]
 
 
