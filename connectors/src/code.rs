@@ -139,6 +139,10 @@ codes! {
     Bucket = "CAIM-I133", "bucket",
         "a bucket must be there and readable, and holds at most 1,000,000 objects below the prefix",
         "check AWS_ENDPOINT_URL, AWS_REGION and the credentials in the environment, or name a longer prefix";
+    /// A web server that cannot be read.
+    Web = "CAIM-I134", "web",
+        "a web server must be encrypted or on this machine, answer in time, and let the token read what it is asked for",
+        "check the address and --token-file, and try again later if the server is busy";
     /// A database that cannot be reached or read.
     Database = "CAIM-I140", "database",
         "a database must be on this machine or lead to it, and let its user read all tables of the CDM",

@@ -20,7 +20,7 @@ use crate::tally::Tally;
 use crate::target::Target;
 use crate::{
     Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table,
-    fhir, omop, table,
+    dicomweb, fhir, omop, table,
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
@@ -53,7 +53,10 @@ pub fn ingest(
 ) -> Result<Report> {
     let mut source = match database::open(source, models, options, progress)? {
         Some(fetched) => fetched,
-        None => Source::open(source)?,
+        None => match dicomweb::open(source, options, progress)? {
+            Some(pulled) => pulled,
+            None => Source::open(source)?,
+        },
     };
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;

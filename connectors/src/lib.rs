@@ -41,6 +41,7 @@
 
 mod code;
 mod error;
+mod http;
 mod identity;
 mod options;
 mod progress;
@@ -59,6 +60,7 @@ mod values;
 
 mod dicom;
 mod dicom_table;
+mod dicomweb;
 mod fhir;
 mod omop;
 mod table;

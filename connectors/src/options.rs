@@ -19,6 +19,8 @@ pub struct IngestOptions {
     pub sample: Option<u64>,
     /// The folder of the node's mapping files for tables.
     pub tables: Option<PathBuf>,
+    /// The file with the token that a web server wants.
+    pub token_file: Option<PathBuf>,
     /// A source without rows may replace one with rows.
     pub allow_empty: bool,
 }

@@ -14,6 +14,7 @@ mod tape;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -130,6 +131,23 @@ impl Source {
         let member =
             |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
+        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+    }
+
+    /// Objects that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
+    /// and what tells their content.
+    pub(crate) fn pulled(
+        name: &str,
+        file: File,
+        objects: Vec<(String, Range<u64>)>,
+        contents: Vec<(String, Vec<u8>)>,
+    ) -> Self {
+        let file = Arc::new(file);
+        let member = |(name, Range { start, end })| {
+            let part = Part::new(Arc::clone(&file), start, end - start);
+            Member { name, kind: Kind::Other, place: Place::Part(part) }
+        };
+        let members = objects.into_iter().map(member).collect();
         Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }
 

@@ -11,6 +11,8 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{AskError, Asker, NodeChannel, NodeId, NodeQuery, Reply};
+use crate::policy::Policy;
+use crate::progress::Progress;
 
 /// Which nodes there are to ask.
 pub trait Nodes: Send + Sync {
@@ -35,8 +37,9 @@ pub enum Outcome {
         delta: f64,
         /// Left of the project's budget at this node; `None` where there is none.
         rho_left: Option<f64>,
-        /// Whether the answer is exact (published data).
-        exact: bool,
+        /// The policy that the node applied: threshold, noise, rounding, budgets; whether its answer is exact
+        /// (published data).
+        policy: Policy,
     },
     /// It said no.
     Refused {
@@ -173,13 +176,12 @@ impl Outcome {
     fn add(&mut self, other: Outcome) {
         match (&mut *self, other) {
             (
-                Outcome::Answered { rho, delta, rho_left, exact, .. },
-                Outcome::Answered { rho: more, delta: chance, rho_left: left, exact: also, .. },
+                Outcome::Answered { rho, delta, rho_left, .. },
+                Outcome::Answered { rho: more, delta: chance, rho_left: left, .. },
             ) => {
                 *rho += more;
                 *delta += chance;
                 *rho_left = left.or(*rho_left);
-                *exact &= also;
             }
             (Outcome::Answered { .. }, worse) => *self = worse,
             (
@@ -200,10 +202,10 @@ impl fmt::Display for Summary {
         let (mut paid, mut left, mut exact) = (0f64, None::<f64>, true);
         for node in &self.nodes {
             match &node.outcome {
-                Outcome::Answered { rho, rho_left, exact: this, .. } => {
+                Outcome::Answered { rho, rho_left, policy, .. } => {
                     paid = paid.max(*rho);
                     left = left.into_iter().chain(*rho_left).reduce(f64::min);
-                    exact &= this;
+                    exact &= policy.public_data;
                 }
                 Outcome::Refused { code, reason, .. } => {
                     write!(f, "\n{}: refused, {code}: {reason}", node.node)?
@@ -234,6 +236,7 @@ pub(crate) struct Federation<'a> {
     pub(crate) models: &'a Models,
     pub(crate) nodes: &'a dyn Nodes,
     pub(crate) deadline: Duration,
+    pub(crate) progress: &'a Progress,
 }
 
 impl Federation<'_> {
@@ -252,6 +255,7 @@ impl Federation<'_> {
             deadline_ms: self.deadline.as_millis() as u64,
         };
         let linked = self.nodes.linked();
+        self.progress.ask(linked.len());
         let asked = join_all(linked.iter().map(|channel| self.ask_one(channel.as_ref(), &question))).await;
         let away = Outcome::Unreachable { reason: "not linked".into() };
         let mut outcomes: BTreeMap<NodeId, Outcome> =
@@ -274,6 +278,7 @@ impl Federation<'_> {
         // The node ends by its own deadline; the hub does not depend on it.
         let patience = self.deadline + Duration::from_secs(1);
         let asked = tokio::time::timeout(patience, channel.ask(question.clone())).await;
+        self.progress.done();
         (node, asked.unwrap_or(Err(AskError::Deadline)))
     }
 }
@@ -287,7 +292,7 @@ fn outcome(result: &Result<Reply, AskError>) -> Outcome {
                 rho: facts.rho,
                 delta: facts.delta,
                 rho_left: facts.rho_left,
-                exact: facts.policy.public_data,
+                policy: facts.policy,
             }
         }
         Err(AskError::Refused(refusal)) => Outcome::Refused {

@@ -27,6 +27,7 @@ pub use check::Check;
 use crate::channel::Asker;
 use crate::federate::{CubeUse, Federation, Nodes, Summary};
 use crate::merge::{self, merge};
+use crate::progress::Progress;
 use cubes::{Cubes, Shelf};
 use remainder::Released;
 
@@ -126,7 +127,7 @@ impl Hub {
     fn prepare_here(&self, sql: &str, settings: &Settings) -> Result<Prepared, Refusal> {
         let query = match text::read(sql)? {
             Statement::Set { key, value } => return Ok(Prepared::set(key, value)),
-            Statement::Explain(query) => return self.explained(&query, settings),
+            Statement::Explain { query, format } => return self.explained(&query, format, settings),
             Statement::Query(query) => query,
         };
         let planned = plan(&query, &self.cubes.shelf().catalogue)?;
@@ -139,11 +140,17 @@ impl Hub {
         Ok(Prepared { statement, schema, parameters })
     }
 
-    fn explained(&self, query: &text::Query, settings: &Settings) -> Result<Prepared, Refusal> {
+    fn explained(
+        &self,
+        query: &text::Query,
+        format: text::ExplainFormat,
+        settings: &Settings,
+    ) -> Result<Prepared, Refusal> {
         let shelf = self.cubes.shelf();
         let planned = plan(query, &shelf.catalogue)?;
         let lowered = lower(&planned, &shelf.catalogue, settings)?;
-        let steps = explain::explain(&lowered, &self.models, &self.uses(&lowered, &shelf)?)?;
+        let uses = self.uses(&lowered, &shelf)?;
+        let steps = explain::explain(&lowered, &self.models, &uses, self.nodes.as_ref(), format)?;
         let (schema, parameters) = (steps.schema(), wire::no_columns());
         Ok(Prepared { statement: PreparedStatement::Explained(Box::new(steps)), schema, parameters })
     }
@@ -180,6 +187,19 @@ impl Hub {
     /// # Errors
     /// A refusal when no node answered and all that could refused; a failure when the hub itself failed.
     pub async fn answer(&self, prepared: &Prepared, asker: &Asker) -> Result<Answer, HubError> {
+        self.answer_watched(prepared, asker, &Progress::default()).await
+    }
+
+    /// [`Hub::answer`], for somebody who watches how far it is.
+    ///
+    /// # Errors
+    /// Those of [`Hub::answer`].
+    pub async fn answer_watched(
+        &self,
+        prepared: &Prepared,
+        asker: &Asker,
+        progress: &Progress,
+    ) -> Result<Answer, HubError> {
         let lowered = match &prepared.statement {
             PreparedStatement::Bound(lowered) => lowered,
             PreparedStatement::Unbound { .. } => {
@@ -203,7 +223,7 @@ impl Hub {
             let answered = if apart { None } else { self.answered_by_cube(query, &shelf)? };
             let (cells, outcomes) = match answered {
                 Some((merged, outcomes)) => (Released { merged, by_node: None }, outcomes),
-                None => self.asked(query, asker, &query_id, apart).await?,
+                None => self.asked(query, asker, &query_id, apart, progress).await?,
             };
             summary.add(outcomes);
             released.push(cells);
@@ -240,9 +260,10 @@ impl Hub {
         asker: &Asker,
         query_id: &str,
         apart: bool,
+        progress: &Progress,
     ) -> Result<(Released, Summary), HubError> {
-        let federation =
-            Federation { models: &self.models, nodes: self.nodes.as_ref(), deadline: self.deadline };
+        let (models, nodes) = (&self.models, self.nodes.as_ref());
+        let federation = Federation { models, nodes, deadline: self.deadline, progress };
         let (replies, mut outcomes) = federation.ask(query, asker, query_id).await;
         if replies.is_empty() {
             return Err(nobody_answered(&outcomes));
@@ -259,7 +280,14 @@ impl Hub {
     /// # Errors
     /// All refusals of [`Hub::prepare`].
     pub fn check(&self, sql: &str, settings: &Settings) -> Result<Check, Refusal> {
-        let prepared = self.prepare(sql, settings)?;
+        self.check_prepared(&self.prepare(sql, settings)?)
+    }
+
+    /// [`Hub::check`] of a statement that was prepared.
+    ///
+    /// # Errors
+    /// When its parameters are not bound.
+    pub fn check_prepared(&self, prepared: &Prepared) -> Result<Check, Refusal> {
         let lowered = match &prepared.statement {
             PreparedStatement::Bound(lowered) => lowered,
             PreparedStatement::Set { .. } | PreparedStatement::Explained(_) => return Ok(Check::default()),

@@ -143,7 +143,8 @@ impl Node {
             Ok(Err(_)) => Err(AskError::Failed("the question ended with a fault; see the node's log".into())),
             Ok(Ok(decided)) => decided,
         };
-        self.hold_until_grid(started).await;
+        let taken = started.elapsed();
+        tokio::time::sleep(self.policy.leaves_after(taken).saturating_sub(taken)).await;
         decided
     }
 
@@ -299,19 +300,6 @@ impl Node {
         let (asker, query_id) = (&question.asker, question.query_id.as_str());
         let (at, epoch) = (self.clock.unix_seconds(), epoch.number());
         Record { at, asker, query_id, query: sql, epoch, decision, rho, delta, cells }
-    }
-
-    /// Answers leave on a grid that doubles, so that the time taken tells little; off for published data.
-    async fn hold_until_grid(&self, started: Instant) {
-        let step = Duration::from_millis(self.policy.answer_grid_ms);
-        if self.policy.public_data || step.is_zero() {
-            return;
-        }
-        let mut due = step;
-        while due < started.elapsed() {
-            due *= 2;
-        }
-        tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
     }
 
     /// The rows that the newest epoch holds of a table, for the operator.

@@ -1,5 +1,7 @@
 //! What a node's operator decided about privacy: public parameters, set by the node's configuration alone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The `[privacy]` section of `node.toml`. Missing keys have the defaults of [`Policy::default`].
@@ -52,6 +54,20 @@ impl Default for Policy {
 pub const NOISE_SD_RANGE: std::ops::RangeInclusive<f64> = 2.0..=20.0;
 
 impl Policy {
+    /// How long after its question an answer leaves that was there after `taken`: on a grid that doubles, so that the
+    /// time tells little of the work; at once for published data.
+    pub(crate) fn leaves_after(&self, taken: Duration) -> Duration {
+        let step = Duration::from_millis(self.answer_grid_ms);
+        if self.public_data || step.is_zero() {
+            return taken;
+        }
+        let mut due = step;
+        while due < taken {
+            due = due.saturating_mul(2);
+        }
+        due
+    }
+
     /// Says no to a policy that protects nobody.
     ///
     /// # Errors
@@ -88,6 +104,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Policy;
 
     #[test]
@@ -103,5 +121,25 @@ mod tests {
             assert!(policy.validate().unwrap_err().contains(key), "{key}");
         }
         assert_eq!(Policy { threshold: 1, public_data: true, ..Policy::default() }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn answers_that_take_about_as_long_leave_at_the_same_time() {
+        let (policy, ms) = (Policy { answer_grid_ms: 250, ..Policy::default() }, Duration::from_millis);
+        for (taken, leaves) in [
+            (0, 250),
+            (1, 250),
+            (249, 250),
+            (250, 250),
+            (251, 500),
+            (499, 500),
+            (700, 1_000),
+            (60_000, 64_000),
+        ] {
+            assert_eq!(policy.leaves_after(ms(taken)), ms(leaves), "after {taken} ms");
+        }
+        let at_once = [Policy { answer_grid_ms: 0, ..policy }, Policy { public_data: true, ..policy }];
+        assert!(at_once.iter().all(|policy| policy.leaves_after(ms(300)) == ms(300)));
+        assert_eq!(policy.leaves_after(Duration::MAX), Duration::MAX, "ends");
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod handles;
 mod keys;
 mod parameters;
+mod polls;
 mod puts;
 mod service;
 mod sessions;

@@ -7,8 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use caim_engine::Asker;
 use caim_engine::hub::{Answer, Hub, HubError, Prepared};
+use caim_engine::{Asker, Progress};
 use caim_sql::Refusal;
 use caim_sql::lower::Settings;
 use datafusion::arrow::datatypes::{DataType, Schema};
@@ -70,15 +70,31 @@ impl Questions {
 
     /// Asks the nodes.
     pub(crate) async fn answer(&self, prepared: &Prepared, asker: &Asker) -> Result<Answer, Unanswered> {
+        self.answer_watched(prepared, asker, &Progress::default()).await
+    }
+
+    /// Asks the nodes, for somebody who watches how far they are.
+    pub(crate) async fn answer_watched(
+        &self,
+        prepared: &Prepared,
+        asker: &Asker,
+        progress: &Progress,
+    ) -> Result<Answer, Unanswered> {
         let _running = patient(&self.running).await?;
         // A panic in one question must not take the connection and its other questions along.
-        let answer = AssertUnwindSafe(self.hub.answer(prepared, asker)).catch_unwind();
+        let answer = AssertUnwindSafe(self.hub.answer_watched(prepared, asker, progress)).catch_unwind();
         match Box::pin(answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(HubError::Refused(refusal))) => Err(refusal.into()),
             Ok(Err(HubError::Failed(why))) => Err(Unanswered::Failed(why)),
             Err(_) => Err(fault("the question")),
         }
+    }
+
+    /// What a prepared statement costs and protects, as JSON: from the question and public policies alone.
+    pub(crate) fn cost(&self, prepared: &Prepared) -> Result<Vec<u8>, Unanswered> {
+        let check = self.hub.check_prepared(prepared)?;
+        serde_json::to_vec(&check).map_err(|_| Unanswered::Failed("the cost cannot be written".to_owned()))
     }
 
     /// What a statement would push down, cost and protect, as text.

@@ -145,8 +145,10 @@ impl Here {
         Self(nodes.iter().map(channel).collect())
     }
 
-    pub(crate) fn one(channel: impl NodeChannel + 'static) -> Self {
-        Self(vec![Arc::new(channel)])
+    /// These, and one more.
+    pub(crate) fn and(mut self, channel: impl NodeChannel + 'static) -> Self {
+        self.0.push(Arc::new(channel));
+        self
     }
 }
 
@@ -183,6 +185,20 @@ pub(crate) struct Dropped(pub(crate) mpsc::UnboundedSender<&'static str>);
 impl Drop for Dropped {
     fn drop(&mut self) {
         let _ = self.0.send("dropped");
+    }
+}
+
+impl Hanging {
+    pub(crate) fn new(name: &str, policy: Policy, events: &mpsc::UnboundedSender<&'static str>) -> Self {
+        let profile = Profile {
+            node: NodeId::new(name).unwrap(),
+            software: "0".into(),
+            models: models().version(),
+            policy,
+            collections: Vec::new(),
+            cubes: Vec::new(),
+        };
+        Self { profile, events: events.clone() }
     }
 }
 

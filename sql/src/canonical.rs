@@ -31,8 +31,35 @@ pub(crate) struct Positions {
     pub(crate) measures: Vec<usize>,
 }
 
+impl Positions {
+    /// Where all went in two steps.
+    fn then(&self, next: &Self) -> Self {
+        let moved = |first: &[usize], second: &[usize]| {
+            first.iter().map(|position| second.get(*position).copied().unwrap_or(*position)).collect()
+        };
+        Self { dims: moved(&self.dims, &next.dims), measures: moved(&self.measures, &next.measures) }
+    }
+}
+
 /// The canonical form, and where dims and measures went.
+///
+/// A condition that always or never holds names nothing any more; the values per patient that it named then go, and with
+/// them perhaps those of the tables below: each pass clears one more level.
 pub(crate) fn arranged(query: PrivateQuery) -> (PrivateQuery, Positions) {
+    let levels = query.per_patient.len();
+    let (mut query, mut positions) = arranged_once(query);
+    for _ in 0..levels {
+        let (next, moved) = arranged_once(query.clone());
+        positions = positions.then(&moved);
+        if next == query {
+            break;
+        }
+        query = next;
+    }
+    (query, positions)
+}
+
+fn arranged_once(query: PrivateQuery) -> (PrivateQuery, Positions) {
     let query = per_patient::canonical(query);
     let (from, renumber) = tree(query.from);
     let cohort = condition::canonical(&query.cohort, &renumber);

@@ -149,7 +149,7 @@ pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 pub(crate) fn planned(sql: &str, catalogue: &Catalogue) -> Result<Planned, Refusal> {
     match read(sql)? {
         Statement::Query(query) => plan(&query, catalogue),
-        Statement::Explain(_) | Statement::Set { .. } => panic!("{sql} is no query"),
+        Statement::Explain { .. } | Statement::Set { .. } => panic!("{sql} is no query"),
     }
 }
 

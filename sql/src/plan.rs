@@ -3,8 +3,10 @@
 //! Planning recurses over the statement; call it on a thread with a stack of some MiB.
 
 mod apart;
+mod calls;
 mod differences;
 mod errors;
+mod spellings;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -47,7 +49,7 @@ pub struct Planned {
 /// `UnknownName` with the nearest names, `VolatileFunction`, `FunctionNotAllowed`, `TableNotAllowed`, `Invalid`,
 /// `Unsupported`.
 pub fn plan(query: &Query, catalogue: &Catalogue) -> Result<Planned, Refusal> {
-    let ast = differences::subtracted(query.ast.as_ref().clone())?;
+    let ast = differences::subtracted(spellings::known(query.ast.as_ref().clone()))?;
     let ast = with_known_functions(ast, catalogue)?;
     // What is not released reads NULL: it comes last, whatever the order.
     let options = ParserOptions::new()

@@ -4,6 +4,8 @@
 //! here, before anything is planned. Words are folded to lower case, quoted or not: DICOM keywords are CamelCase and
 //! clients quote them or not as they please. How the analyst wrote a name is kept for the answer alone.
 
+mod explain;
+mod first;
 mod limits;
 mod names;
 mod shape;
@@ -17,6 +19,7 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::refusal::{Code, Refusal};
 
+pub use explain::ExplainFormat;
 pub(crate) use names::Names;
 
 /// The options that `SET` knows.
@@ -29,7 +32,12 @@ pub enum Statement {
     /// A query, not yet planned.
     Query(Query),
     /// `EXPLAIN` of a query: how it would be answered.
-    Explain(Query),
+    Explain {
+        /// What is explained.
+        query: Query,
+        /// How it is shown.
+        format: ExplainFormat,
+    },
     /// `SET key = value`; the key is one of [`SETTINGS`], the value is as written.
     Set {
         /// Name of the option, lower case.
@@ -59,7 +67,7 @@ pub fn read(sql: &str) -> Result<Statement, Refusal> {
         Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => {
             Ok(Statement::Query(query(tokens)?))
         }
-        Some(Keyword::EXPLAIN) => explain(tokens),
+        Some(Keyword::EXPLAIN) => explain::explain(tokens),
         Some(Keyword::SET) => setting(&tokens),
         Some(Keyword::SHOW) => show(&tokens),
         Some(Keyword::DESCRIBE | Keyword::DESC) => {
@@ -90,23 +98,6 @@ fn first_word(tokens: &[TokenWithSpan]) -> Option<Keyword> {
     }
 }
 
-/// `EXPLAIN query`, without options: statistics of a run would tell of data.
-fn explain(mut tokens: Vec<TokenWithSpan>) -> Result<Statement, Refusal> {
-    let word = tokens.iter().position(|t| !matches!(t.token, Token::Whitespace(_))).unwrap_or_default();
-    tokens.drain(..=word);
-    match first_word(&tokens) {
-        Some(Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE | Keyword::FROM) => {
-            Ok(Statement::Explain(query(tokens)?))
-        }
-        Some(Keyword::ANALYZE | Keyword::VERBOSE) => Err(Refusal::new(
-            Code::Statement,
-            "EXPLAIN shows no statistics of a run: they would tell of data",
-        )
-        .with_rewrite("EXPLAIN SELECT ... shows what is asked of nodes; caim check shows what it costs")),
-        _ => Err(Refusal::new(Code::Statement, "EXPLAIN takes a query").with_rewrite("EXPLAIN SELECT ...")),
-    }
-}
-
 fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Query, Refusal> {
     number_placeholders(&mut tokens)?;
     let written = parse(tokens.clone())?;
@@ -115,7 +106,7 @@ fn query(mut tokens: Vec<TokenWithSpan>) -> Result<Query, Refusal> {
             word.value = word.value.to_lowercase();
         }
     }
-    let ast = parse(tokens)?;
+    let ast = first::limited(parse(tokens)?);
     shape::check(&ast)?;
     limits::check_query(&ast)?;
     Ok(Query { names: Names::of(&written), ast })

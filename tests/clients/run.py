@@ -12,10 +12,15 @@ import buckets
 import canaries
 import compare
 import conformance
+import cookbook
+import crowd
 import cubes
 import dicom_oracle
+import dicomweb
 import doors
 import federation
+import foreign_clients
+import frames
 import generated
 import links
 import ontology
@@ -24,8 +29,8 @@ import terminal
 import utility
 
 MODULES = [
-    answers, buckets, canaries, compare, conformance, cubes, dicom_oracle, doors, generated, links, ontology, operators,
-    terminal, utility,
+    answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
+    foreign_clients, frames, generated, links, ontology, operators, terminal, utility,
 ]
 
 
@@ -36,6 +41,7 @@ class Tally(unittest.TestResult):
         super().__init__()
         self.passed = 0
         self.broken = set()
+        self.began = time.monotonic()
 
     def startTest(self, test):
         super().startTest(test)

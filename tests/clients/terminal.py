@@ -6,6 +6,7 @@
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
@@ -36,11 +37,15 @@ TYPED = [
 ]
 
 
-class Terminal(unittest.TestCase):
+class Session(unittest.TestCase):
+    """A session over a hub with one node."""
+
+    POLICY = None
+
     def setUp(self):
         self.home = Path(tempfile.mkdtemp(prefix="caim-terminal-"))
         self.addCleanup(shutil.rmtree, self.home, True)
-        self.hub = federation.Federation()
+        self.hub = federation.Federation(policy=self.POLICY)
         self.addCleanup(self.hub.close)
         self.session = self.open()
 
@@ -64,6 +69,10 @@ class Terminal(unittest.TestCase):
         self.session.expect_exact(PROMPT)
         return answer
 
+
+class Terminal(Session):
+    """Published data: answers are exact and at once."""
+
     def test_a_session_is_as_the_page_shows_it(self):
         shown = [HEAD]
         for typed in TYPED:
@@ -85,6 +94,26 @@ class Terminal(unittest.TestCase):
             self.session.expect_exact(whole)
             self.session.send("\x03")
             self.session.expect_exact(PROMPT)
+
+
+class Interrupt(Session):
+    """A node whose answers leave late, so that there is time to think again."""
+
+    POLICY = {"CAIM__PRIVACY__ANSWER_GRID_MS": "60000"}
+
+    def test_an_interrupt_ends_the_question_and_the_session_goes_on(self):
+        self.session.send("SELECT count(*) FROM dicom.series;\r")
+        self.session.expect_exact("\x1b[?2004l")
+        audited = self.hub.folder / "node" / "warehouse" / "state.sqlite"
+        federation.until("the node works on the question", lambda: rows(audited, "audit") > 0)
+        self.session.send("\x03")
+        self.session.expect_exact(PROMPT, timeout=20)
+        self.assertIn("1", self.says("SELECT 1 AS one;"))
+
+
+def rows(database, table):
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as state:
+        return state.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
 def clean(text):

@@ -310,23 +310,59 @@ impl Nodes for Nobody {
     }
 }
 
-#[test]
-fn explain_names_the_codes_that_a_concept_becomes() {
+/// The rows of an explanation, each as text.
+fn explained(sql: &str) -> Vec<String> {
     use caim_engine::hub::Hub;
     let models = Arc::new(Models::bundled().unwrap());
     let hub = Hub::new(models, Arc::new(Nobody), std::time::Duration::from_secs(5));
-    let sql = format!(
-        "EXPLAIN SELECT count(*) FROM cancer_condition WHERE is_a(cancer_condition_code, '{PROSTATE}')"
-    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let prepared = hub.prepare(&sql, &caim_sql::lower::Settings::default()).unwrap();
+    let prepared = hub.prepare(sql, &caim_sql::lower::Settings::default()).unwrap();
     let asker = caim_engine::Asker { user: "u".into(), project: "p".into(), purpose: String::new() };
     let answer = runtime.block_on(hub.answer(&prepared, &asker)).unwrap();
-    let details: Vec<&str> = answer.batches[0].column(1).as_string::<i32>().iter().flatten().collect();
-    let text = details.join("\n");
-    for wanted in
-        ["is_a(t0.cancer_condition_code", "Malignant neoplasm of prostate", "SNOMEDCT:399068003", "ICD10:C61"]
-    {
-        assert!(text.contains(wanted), "{wanted} is missing:\n{text}");
+    let batch = answer.batches.first().unwrap();
+    let last = batch.columns().last().unwrap().as_string::<i32>();
+    last.iter().flatten().map(str::to_owned).collect()
+}
+
+#[test]
+fn explain_names_the_codes_that_a_concept_becomes() {
+    let sql =
+        format!("SELECT count(*) FROM cancer_condition WHERE is_a(cancer_condition_code, '{PROSTATE}')");
+    for format in ["text", "tree", "json", "dot"] {
+        let text = explained(&format!("EXPLAIN (FORMAT {format}) {sql}")).join("\n");
+        for wanted in [
+            "is_a(t0.cancer_condition_code",
+            "Malignant neoplasm of prostate",
+            "SNOMEDCT:399068003",
+            "ICD10:C61",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing:\n{text}");
+        }
     }
+}
+
+#[test]
+fn explain_draws_each_question_below_the_step_that_reads_it() {
+    let sql = "SELECT a.n * 100.0 / b.n FROM (SELECT count(*) AS n FROM dicom.series WHERE Modality = 'MR') AS a \
+               CROSS JOIN (SELECT count(*) AS n FROM dicom.series) AS b";
+    let tree = explained(&format!("EXPLAIN FORMAT tree {sql}"));
+    let at = |what: &str| {
+        tree.iter().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {tree:#?}"))
+    };
+    for number in 0..2 {
+        assert!(
+            tree[at(&format!("question {number}")) - 1].contains(&format!("TableScan: released_{number}")),
+            "{tree:#?}"
+        );
+    }
+    let dot = explained(&format!("EXPLAIN FORMAT dot {sql}"));
+    let (boxes, arrows) = (
+        dot.iter().filter(|l| l.contains("[label=")).count(),
+        dot.iter().filter(|l| l.contains("->")).count(),
+    );
+    assert_eq!(boxes, arrows + 1, "a tree: {dot:#?}");
+    let json: serde_json::Value =
+        serde_json::from_str(&explained(&format!("EXPLAIN FORMAT json {sql}"))[0]).unwrap();
+    assert_eq!(json["questions"].as_array().unwrap().len(), 2);
+    assert_eq!(json["questions"][0]["answered_by"], "nodes");
 }

@@ -20,4 +20,5 @@ mod privacy_page;
 mod questions;
 mod refusal_pages;
 mod series;
+mod slt;
 mod timelines;

@@ -12,7 +12,7 @@ use caim_sql::text;
 /// Asks as a hub does before any node is asked. After `SET caim.noise_sd`, a count of patients is asked for.
 pub(crate) fn ask(sql: &str) -> Result<(), Refusal> {
     match text::read(sql)? {
-        text::Statement::Query(query) | text::Statement::Explain(query) => {
+        text::Statement::Query(query) | text::Statement::Explain { query, .. } => {
             lowered(&query, &Settings::default())
         }
         text::Statement::Set { key, value } => {
@@ -22,7 +22,9 @@ pub(crate) fn ask(sql: &str) -> Result<(), Refusal> {
                 Settings { noise_sd_milli: Some((noise_sd * 1000.0) as u32), ..Settings::default() };
             match text::read("SELECT count(DISTINCT PatientID) FROM dicom.series")? {
                 text::Statement::Query(query) => lowered(&query, &settings),
-                text::Statement::Explain(_) | text::Statement::Set { .. } => unreachable!("it is a SELECT"),
+                text::Statement::Explain { .. } | text::Statement::Set { .. } => {
+                    unreachable!("it is a SELECT")
+                }
             }
         }
     }

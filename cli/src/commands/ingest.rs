@@ -21,6 +21,7 @@ Examples:
   caim ingest /srv/caim omop.zip --collection registry-2025 --dry-run
   caim ingest /srv/caim s3://archive/dicom/2020 images.tar.gz
   caim ingest /srv/caim 'postgres://reader@localhost/omop?schema=cdm'
+  caim ingest /srv/caim 'https://pacs/dicom-web/studies?StudyDate=2024*' --token-file token
   caim ingest /srv/caim /srv/drop --watch
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
@@ -29,7 +30,8 @@ pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,
     /// Folders, files, zips, tars or s3://bucket/prefix: DICOM objects, FHIR R4 (bundles, NDJSON), OMOP tables, tables of
-    /// DICOM keywords, clinical tables with a mapping file; or postgres://user@host/db?schema=cdm
+    /// DICOM keywords, clinical tables with a mapping file; postgres://user@host/db?schema=cdm;
+    /// or a DICOMweb server, https://host/dicom-web/studies?...
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<PathBuf>,
     /// Collection that the records belong to; by default one that is called `default`
@@ -47,6 +49,9 @@ pub struct Args {
     /// Read at most so many rows of each table, keep nothing
     #[arg(long, value_name = "N")]
     pub sample: Option<u64>,
+    /// File with the bearer token of a DICOMweb server
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// A source without any row is no error
     #[arg(long)]
     pub allow_empty: bool,
@@ -72,7 +77,16 @@ impl Args {
             (None, None) => Collection::Default,
         };
         let Self { format, dry_run, sample, allow_empty, .. } = *self;
-        IngestOptions { format, collection, dry_run, sample, allow_empty, ..IngestOptions::default() }
+        let token_file = self.token_file.clone();
+        IngestOptions {
+            format,
+            collection,
+            dry_run,
+            sample,
+            allow_empty,
+            token_file,
+            ..IngestOptions::default()
+        }
     }
 }
 

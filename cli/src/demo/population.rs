@@ -311,6 +311,13 @@ impl Population {
         Ok(population)
     }
 
+    /// The same hospitals, with no patient whom two of them know.
+    #[must_use]
+    pub fn without_shared_patients(mut self) -> Self {
+        self.dirt.known_to_another_hospital = 0.0;
+        self
+    }
+
     /// The hospitals, in the order of their nodes.
     #[must_use]
     pub fn hospitals(&self) -> &[Hospital] {

@@ -46,7 +46,7 @@ fn statement(text: &str) -> Result<Option<(Query, Settings)>, String> {
                 settings.set(&key, &value).map_err(|refusal| refusal.to_string())?;
             }
             Statement::Query(first) if query.is_none() => query = Some(first),
-            Statement::Set { .. } | Statement::Query(_) | Statement::Explain(_) => {
+            Statement::Set { .. } | Statement::Query(_) | Statement::Explain { .. } => {
                 return Err("it is SET caim.noise_sd or caim.max_rows_per_patient, then one SELECT".into());
             }
         }

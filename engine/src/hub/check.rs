@@ -6,21 +6,24 @@ use caim_ontology::Models;
 use caim_sql::canonical::to_sql;
 use caim_sql::private_query::{Aggregate, Days, Number};
 use caim_sql::{Code, PrivateQuery, Refusal};
+use serde::Serialize;
 
 use super::Uses;
 use crate::accounting::Accounting;
 use crate::channel::Profile;
 use crate::federate::CubeUse;
+use crate::policy::Policy;
 
-/// The outcome of a check. Shown as text; touches no data.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// The outcome of a check, as text or JSON. Touches no data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Check {
-    /// The published cubes that are read.
+    /// The published cubes that are read by name.
+    #[serde(rename = "cubes")]
     read: Vec<CubeUse>,
     questions: Vec<Question>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct Question {
     sql: String,
     /// The cube that answers in the place of the nodes.
@@ -28,14 +31,16 @@ struct Question {
     nodes: Vec<NodeCost>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct NodeCost {
+/// What a question costs at a node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct NodeCost {
     node: String,
-    /// `None` for published data.
+    /// `None` for published data: exact and free.
     gate: Option<GateCost>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+/// What a question costs at a node, and what the node's policy does to the answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 struct GateCost {
     rho: f64,
     delta: f64,
@@ -43,8 +48,18 @@ struct GateCost {
     rows_per_patient: u32,
     cells_per_patient: u32,
     noise_sd: f64,
-    /// Name, standard deviation, effective threshold of each measure.
-    measures: Vec<(String, f64, f64)>,
+    threshold: u32,
+    rounding: u32,
+    measures: Vec<Noise>,
+}
+
+/// What the gate does to a measure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Noise {
+    measure: String,
+    noise_sd: f64,
+    /// The count of patients from which cells are released about half of the time.
+    released_from: f64,
 }
 
 impl Check {
@@ -75,7 +90,7 @@ impl Check {
 }
 
 impl NodeCost {
-    fn new(query: &PrivateQuery, models: &Models, profile: &Profile) -> Result<Self, Refusal> {
+    pub(super) fn new(query: &PrivateQuery, models: &Models, profile: &Profile) -> Result<Self, Refusal> {
         let node = profile.node.to_string();
         if profile.policy.public_data {
             return Ok(Self { node, gate: None });
@@ -90,13 +105,26 @@ impl NodeCost {
                 Aggregate::Quantile { .. } => " (rows in each public bin)",
                 Aggregate::Patients | Aggregate::Rows | Aggregate::Distinct(_) | Aggregate::Sum(_) => "",
             };
-            Some((format!("{}{vector}", describe(&m.of)), noise.sd, noise.effective_threshold))
+            Some(Noise {
+                measure: format!("{}{vector}", describe(&m.of)),
+                noise_sd: noise.sd,
+                released_from: noise.effective_threshold,
+            })
         };
         let measures = query.measures.iter().enumerate().filter_map(measure).collect();
         let Accounting { rho, delta, rows_per_patient, cells_per_patient, noise_sd, .. } = accounting;
-        let budget_rho = profile.policy.budget_rho;
-        let gate =
-            GateCost { rho, delta, budget_rho, rows_per_patient, cells_per_patient, noise_sd, measures };
+        let Policy { budget_rho, threshold, rounding, .. } = profile.policy;
+        let gate = GateCost {
+            rho,
+            delta,
+            budget_rho,
+            rows_per_patient,
+            cells_per_patient,
+            noise_sd,
+            threshold,
+            rounding,
+            measures,
+        };
         Ok(Self { node, gate: Some(gate) })
     }
 }
@@ -143,26 +171,36 @@ impl fmt::Display for Check {
                 write!(f, "\nno node is linked")?;
             }
             for node in &question.nodes {
-                match &node.gate {
-                    None => write!(f, "\n{}: published data, exact and free", node.node)?,
-                    Some(gate) => write!(f, "\n{}: {gate}", node.node)?,
-                }
+                write!(f, "\n{node}")?;
             }
         }
         Ok(())
     }
 }
 
+impl fmt::Display for NodeCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.gate {
+            None => write!(f, "{}: published data, exact and free", self.node),
+            Some(gate) => write!(f, "{}: {gate}", self.node),
+        }
+    }
+}
+
 impl fmt::Display for GateCost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rho, delta, budget_rho, rows_per_patient, cells_per_patient, noise_sd, measures } = self;
+        let Self { rho, delta, budget_rho, rows_per_patient, cells_per_patient, noise_sd, measures, .. } =
+            self;
         write!(
             f,
             "costs rho {rho:.5} of {budget_rho} a window (delta {delta:.1e}) at noise_sd {noise_sd}; a patient adds \
              at most {rows_per_patient} rows in {cells_per_patient} cells"
         )?;
-        for (name, sd, threshold) in measures {
-            write!(f, "\n    {name}: noise sd {sd:.4}, released from about {threshold:.0} patients")?;
+        for Noise { measure, noise_sd, released_from } in measures {
+            write!(
+                f,
+                "\n    {measure}: noise sd {noise_sd:.4}, released from about {released_from:.0} patients"
+            )?;
         }
         Ok(())
     }

@@ -164,7 +164,7 @@ impl Shelf {
                 rho: 0.0,
                 delta: 0.0,
                 rho_left: None,
-                exact: source.exact,
+                policy: source.policy,
             };
             outcomes.insert(source.node.clone(), answered);
         }

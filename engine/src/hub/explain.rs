@@ -1,196 +1,164 @@
-//! `EXPLAIN`: how a statement would be answered, from the statement, the data models and the published vocabulary
-//! alone. It asks no node, and its text is the same whatever any node holds.
+//! `EXPLAIN`: how a statement would be answered, from the statement, the data models, the published vocabulary and what
+//! nodes say of themselves when they link. It asks no node, and its text is the same whatever any node holds.
 
-use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::sync::Arc;
+mod formats;
+mod meaning;
 
-use caim_ontology::{ConceptId, Models, Table};
+use caim_ontology::Models;
 use caim_sql::canonical::to_sql;
-use caim_sql::concepts::Vocabulary;
 use caim_sql::lower::Lowered;
-use caim_sql::private_query::{Atom, BoolTree, ColumnRef, ConceptRef, Dim, JoinTree, PrivateQuery};
-use caim_sql::{Code, Refusal};
-use datafusion::arrow::array::{RecordBatch, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::error::ArrowError;
+use caim_sql::text::ExplainFormat;
+use caim_sql::{Code, PrivateQuery, Refusal, released};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::logical_expr::LogicalPlan;
+use serde::{Serialize, Serializer};
 
 use super::Uses;
+use super::check::NodeCost;
 use crate::accounting::{cells_of_patient, rows_of_patient};
+use crate::channel::NodeId;
+use crate::federate::{CubeUse, Nodes};
+use meaning::Meaning;
 
-/// Codes of one concept that are named; more are counted.
-const NAMED: usize = 24;
-/// Bytes of one line of codes.
-const LINE_BYTES: usize = 96;
-
-/// `step` and `detail`.
-pub(super) fn schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    Arc::new(Schema::new(vec![text("step"), text("detail")]))
+/// The way of a statement, in order: the questions that go to nodes, what their concepts become, what one patient can
+/// add, and what the hub computes.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    /// The published cubes that are read by name.
+    cubes: Vec<Cube>,
+    questions: Vec<Question>,
+    /// What the hub runs over the released values.
+    #[serde(serialize_with = "text")]
+    hub: LogicalPlan,
 }
 
-/// The steps of the way, in order, one row a line of text: the questions that go to nodes, what their concepts become,
-/// what one patient can add, and what the hub computes. A step is named on its first line.
-pub(super) fn explain(lowered: &Lowered, models: &Models, uses: &Uses) -> Result<RecordBatch, Refusal> {
-    let mut steps = Steps::default();
-    for cube in &uses.read {
-        steps.add("cube", &format!("{cube}, free of charge; no node is asked"));
-    }
-    for (i, query) in lowered.queries.iter().enumerate() {
-        steps.add(&format!("question {i}"), &to_sql(query, models));
+/// A question in closed form, and who answers it.
+#[derive(Debug, Serialize)]
+struct Question {
+    sql: String,
+    concepts: Vec<Meaning>,
+    #[serde(flatten)]
+    answered: Answered,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "answered_by")]
+enum Answered {
+    /// A published cube, in the place of the nodes.
+    Cube(Cube),
+    /// The nodes, through their gates.
+    Nodes(Asked),
+}
+
+#[derive(Debug, Serialize)]
+struct Cube {
+    #[serde(rename = "cube")]
+    name: String,
+    #[serde(skip)]
+    text: String,
+}
+
+/// The nodes that are asked, with what the question costs there, and what one patient can add.
+#[derive(Debug, Serialize)]
+struct Asked {
+    rows_per_patient: u32,
+    cells_per_patient: u32,
+    nodes: Vec<NodeCost>,
+    skipped: Vec<Skipped>,
+}
+
+/// A node that is known and will not be asked.
+#[derive(Debug, Serialize)]
+struct Skipped {
+    node: String,
+    reason: &'static str,
+}
+
+/// The explanation of a statement: rows of `step` and `detail`, one row a line of text; a tree or graph is one column
+/// `plan`, one row a line; JSON is one row of it.
+pub(super) fn explain(
+    lowered: &Lowered,
+    models: &Models,
+    uses: &Uses,
+    nodes: &dyn Nodes,
+    format: ExplainFormat,
+) -> Result<RecordBatch, Refusal> {
+    let question =
+        |(query, cube): (&PrivateQuery, &Option<CubeUse>)| Question::new(query, models, cube, nodes);
+    let explanation = Explanation {
+        cubes: uses.read.iter().map(Cube::new).collect(),
+        questions: lowered.queries.iter().zip(&uses.answering).map(question).collect::<Result<_, _>>()?,
+        hub: lowered.remainder.clone(),
+    };
+    formats::shown(&explanation, format).map_err(|e| Refusal::new(Code::Malformed, e.to_string()))
+}
+
+impl Question {
+    fn new(
+        query: &PrivateQuery,
+        models: &Models,
+        cube: &Option<CubeUse>,
+        nodes: &dyn Nodes,
+    ) -> Result<Self, Refusal> {
+        let sql = to_sql(query, models);
         let models = query.over(models)?;
-        let models = models.as_ref();
-        for used in concepts(query) {
-            steps.add("concept", &used.meaning(models)?);
-        }
-        match uses.answering.get(i).and_then(Option::as_ref) {
-            Some(cube) => steps.add("cube", &format!("{cube}, free of charge; no node is asked")),
-            None => steps.add("gate", &gate(query, models)?),
-        }
-    }
-    if lowered.queries.is_empty() && uses.read.is_empty() {
-        steps.add("nodes", "none is asked: public tables answer");
-    }
-    steps.add("hub", &lowered.remainder.display_indent().to_string());
-    steps.finish().map_err(|e| Refusal::new(Code::Malformed, e.to_string()))
-}
-
-/// The rows of the answer as they come.
-#[derive(Default)]
-struct Steps {
-    names: StringBuilder,
-    lines: StringBuilder,
-}
-
-impl Steps {
-    fn add(&mut self, step: &str, text: &str) {
-        let mut name = Some(step);
-        for line in text.lines() {
-            self.names.append_option(name.take());
-            self.lines.append_value(line);
-        }
-    }
-
-    fn finish(mut self) -> Result<RecordBatch, ArrowError> {
-        RecordBatch::try_new(schema(), vec![Arc::new(self.names.finish()), Arc::new(self.lines.finish())])
+        let answered = match cube {
+            Some(cube) => Answered::Cube(Cube::new(cube)),
+            None => Answered::Nodes(Asked::new(query, &models, nodes)?),
+        };
+        Ok(Self { sql, concepts: Meaning::all(query, &models)?, answered })
     }
 }
 
-fn gate(query: &PrivateQuery, models: &Models) -> Result<String, Refusal> {
-    let malformed = |reason| Refusal::new(Code::Malformed, reason);
-    let rows = rows_of_patient(query, models).map_err(malformed)?;
-    let cells = cells_of_patient(query, models).map_err(malformed)?;
-    Ok(format!(
-        "every node charges the project and releases, with noise, the cells of enough patients\n\
-         a patient adds at most: rows {rows}, cells {cells}\n\
-         nodes of published data answer exactly, free of charge"
-    ))
-}
-
-/// A concept in a question, and the column that it is about.
-struct Used<'q> {
-    from: &'q JoinTree,
-    column: &'q ColumnRef,
-    concept: &'q ConceptRef,
-}
-
-impl Used<'_> {
-    /// Which codes of the column the concept covers, and which codes of sources become one of them.
-    fn meaning(&self, models: &Models) -> Result<String, Refusal> {
-        let table = self.table(models)?;
-        let missing = || Refusal::new(Code::Malformed, "a column that is not there");
-        let column = table.column(&self.column.column).ok_or_else(missing)?;
-        let vocabulary = Vocabulary::of(column, &column.name, models)?;
-        let ontology = vocabulary.ontology();
-        let concept = vocabulary.known(self.concept)?;
-        let covered: Vec<ConceptId> =
-            vocabulary.concepts().into_iter().filter(|id| ontology.is_a(*id, concept)).collect();
-        let mut text = format!("{} in {}.{}", ontology.suggestion(concept), table.name, column.name);
-        let codes: Vec<String> = covered.iter().map(|id| ontology.curie(*id)).collect();
-        let _ = write!(text, "\n  is one of {} codes:\n{}", codes.len(), shown(&codes));
-        let sources = source_codes(&covered, models);
-        let _ = write!(text, "\n  recorded as any of {} source codes:\n{}", sources.len(), shown(&sources));
-        Ok(text)
-    }
-
-    fn table<'m>(&self, models: &'m Models) -> Result<&'m Table, Refusal> {
-        let missing = || Refusal::new(Code::Malformed, "a table that is not there");
-        let name = self.from.tables.get(self.column.table).ok_or_else(missing)?;
-        models.table(&name.schema, &name.table).map_err(|_| missing())
+impl Cube {
+    fn new(used: &CubeUse) -> Self {
+        Self { name: used.name.clone(), text: format!("{used}, free of charge; no node is asked") }
     }
 }
 
-/// The codes of other vocabularies that concepts bear, and the values that published mappings give to them.
-fn source_codes(concepts: &[ConceptId], models: &Models) -> Vec<String> {
-    let mappings = models.mappings();
-    let ontology = mappings.ontology();
-    let mut codes = BTreeSet::new();
-    for concept in concepts.iter().filter_map(|id| ontology.concept(*id)) {
-        codes.extend(concept.cross_codes.iter().map(ToString::to_string));
+impl Asked {
+    fn new(query: &PrivateQuery, models: &Models, nodes: &dyn Nodes) -> Result<Self, Refusal> {
+        let malformed = |reason| Refusal::new(Code::Malformed, reason);
+        let linked = nodes.linked();
+        let is_linked = |node: &NodeId| linked.iter().any(|channel| channel.profile().node == *node);
+        let away = nodes.known().into_iter().filter(|node| !is_linked(node));
+        let costs = linked.iter().map(|channel| NodeCost::new(query, models, channel.profile()));
+        Ok(Self {
+            rows_per_patient: rows_of_patient(query, models).map_err(malformed)?,
+            cells_per_patient: cells_of_patient(query, models).map_err(malformed)?,
+            skipped: away.map(|node| Skipped { node: node.to_string(), reason: "not linked" }).collect(),
+            nodes: costs.collect::<Result<_, _>>()?,
+        })
     }
-    let wanted: BTreeSet<ConceptId> = concepts.iter().copied().collect();
-    for line in mappings.sets().iter().flat_map(|set| &set.mappings) {
-        let object = line.object.as_deref().and_then(|object| ontology.find(object));
-        if line.predicate.translates() && !line.negated && object.is_some_and(|id| wanted.contains(&id)) {
-            codes.insert(format!("{}:{}", line.source, line.value));
-        }
+
+    /// What every node that is asked does before it releases anything.
+    fn gate(&self) -> String {
+        format!(
+            "every node charges the project and releases, with noise, the cells of enough patients\n\
+             a patient adds at most: rows {}, cells {}\n\
+             nodes of published data answer exactly, free of charge",
+            self.rows_per_patient, self.cells_per_patient
+        )
     }
-    codes.into_iter().collect()
+
+    /// Who is asked, at what cost, and who is not.
+    fn nodes(&self) -> String {
+        let asked = self.nodes.iter().map(ToString::to_string);
+        let skipped = self.skipped.iter().map(|s| format!("{}: skipped, {}", s.node, s.reason));
+        let lines: Vec<String> = asked.chain(skipped).collect();
+        if lines.is_empty() { "none is linked".to_owned() } else { lines.join("\n") }
+    }
 }
 
-/// Codes in lines that fit a terminal.
-fn shown(codes: &[String]) -> String {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for code in codes.iter().take(NAMED) {
-        if line.len() + code.len() > LINE_BYTES {
-            lines.push(std::mem::take(&mut line));
-        }
-        let _ = write!(line, "{}{code}", if line.is_empty() { "    " } else { ", " });
-    }
-    if codes.len() > NAMED {
-        let _ = write!(line, " and {} more", codes.len() - NAMED);
-    }
-    lines.push(line);
-    lines.join(",\n")
+/// The number of the question whose released cells a step of the hub reads.
+fn question_read(step: &LogicalPlan, questions: usize) -> Option<usize> {
+    let LogicalPlan::TableScan(scan) = step else { return None };
+    let named = |number: &usize| {
+        [false, true].iter().any(|apart| scan.table_name.table() == released::table(*number, *apart))
+    };
+    (0..questions).find(|number| scan.table_name.schema().is_none() && named(number))
 }
 
-/// The concepts that a question names, each once for a column.
-fn concepts(query: &PrivateQuery) -> Vec<Used<'_>> {
-    let mut found = Vec::new();
-    for table in &query.per_patient {
-        in_condition(&table.cohort, &table.from, &mut found);
-        table.values.iter().for_each(|value| in_condition(&value.filter, &table.from, &mut found));
-    }
-    let from = &query.from;
-    in_condition(&query.cohort, from, &mut found);
-    for dim in &query.dims {
-        match dim {
-            Dim::RollUp { column, to } => {
-                found.extend(to.iter().map(|concept| Used { from, column, concept }));
-            }
-            Dim::Column(_) | Dim::DatePart { .. } | Dim::Bin { .. } | Dim::Label(_) | Dim::Recode { .. } => {}
-        }
-    }
-    for measure in &query.measures {
-        in_condition(&measure.filter, from, &mut found);
-    }
-    let mut known = BTreeSet::new();
-    found.retain(|used| {
-        let table = used.from.tables.get(used.column.table);
-        known.insert((table, &used.column.column, used.concept))
-    });
-    found
-}
-
-fn in_condition<'q>(condition: &'q BoolTree, from: &'q JoinTree, found: &mut Vec<Used<'q>>) {
-    match condition {
-        BoolTree::And(parts) | BoolTree::Or(parts) => {
-            parts.iter().for_each(|part| in_condition(part, from, found));
-        }
-        BoolTree::Not(part) => in_condition(part, from, found),
-        BoolTree::Is(Atom::IsA { column, concept }) => found.push(Used { from, column, concept }),
-        BoolTree::Is(Atom::Exists(exists)) => in_condition(&exists.cohort, &exists.from, found),
-        BoolTree::Is(Atom::In { .. } | Atom::IsNull { .. } | Atom::Range { .. } | Atom::DateDiff { .. }) => {}
-    }
+fn text<S: Serializer>(plan: &LogicalPlan, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(plan.display_indent().to_string().lines())
 }

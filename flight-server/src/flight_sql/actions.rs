@@ -34,7 +34,10 @@ type Acted = Response<BoxStream<'static, Result<arrow_flight::Result, Status>>>;
 const OFFERED: [(&str, &str); 7] = [
     ("CreatePreparedStatement", "Prepares a statement (ActionCreatePreparedStatementRequest)."),
     ("ClosePreparedStatement", "Forgets a prepared statement (ActionClosePreparedStatementRequest)."),
-    ("CancelFlightInfo", "Forgets an announced statement (CancelFlightInfoRequest)."),
+    (
+        "CancelFlightInfo",
+        "Ends a statement that is polled for, forgets an announced one (CancelFlightInfoRequest).",
+    ),
     ("SetSessionOptions", "Sets catalog, schema and caim.* options (SetSessionOptionsRequest)."),
     ("GetSessionOptions", "Lists the options that are set (GetSessionOptionsRequest)."),
     ("CloseSession", "Forgets the options (CloseSessionRequest)."),
@@ -109,7 +112,7 @@ fn cancel(inside: &Inside, caller: &Caller, body: &[u8]) -> Result<Acted, Status
     let cancelled = endpoints.filter_map(|endpoint| endpoint.ticket).any(|ticket| {
         matches!(commands::read(&ticket.ticket), Ok(Asked::Announced(handle)) if inside.statements.cancel(caller, &handle))
     });
-    // A statement that runs already ends when its stream is dropped.
+    // A statement that is being fetched ends when its stream is dropped.
     let status = if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
     Ok(one(CancelFlightInfoResult::new(status).encode_to_vec().into()))
 }

@@ -53,18 +53,20 @@ pub(super) fn read(bytes: &[u8]) -> Result<Asked, Status> {
 }
 
 /// An announcement: one endpoint without a location, since some clients read the first one unguarded and cannot
-/// follow addresses; and no number of rows, which only an answer may tell.
+/// follow addresses; no number of rows, which only an answer may tell; and what it costs, as JSON in the metadata.
 pub(super) fn announcement(
     schema: &Schema,
     ticket: Bytes,
     descriptor: FlightDescriptor,
+    cost: Bytes,
 ) -> Result<FlightInfo, Status> {
     let info = FlightInfo::new().try_with_schema(schema).map_err(|_| unwritable())?;
     Ok(info
         .with_descriptor(descriptor)
         .with_endpoint(FlightEndpoint::new().with_ticket(Ticket { ticket }))
         .with_total_records(-1)
-        .with_total_bytes(-1))
+        .with_total_bytes(-1)
+        .with_app_metadata(cost))
 }
 
 /// The ticket of a statement.

@@ -10,13 +10,14 @@ use arrow_flight::{
 };
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
+use prost::bytes::Bytes;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::callers::{Caller, Callers};
 use super::catalogue::{Catalogue, Listed};
 use super::commands::{self, Asked};
-use super::statements::Statements;
+use super::statements::{Announced, Statements};
 use super::{actions, puts};
 use crate::status;
 
@@ -31,6 +32,10 @@ pub(super) struct Inside {
     pub(super) callers: Callers,
     pub(super) catalogue: Catalogue,
     pub(super) statements: Statements,
+}
+
+fn announcement(announced: Announced, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    commands::announcement(&announced.schema, announced.ticket, descriptor, announced.cost)
 }
 
 /// The Flight service of the door.
@@ -51,10 +56,30 @@ impl Inside {
             }
             Asked::Catalogue(listed) => {
                 let schema = self.list(listed).await?.schema();
-                return commands::announcement(&schema, descriptor.cmd.clone(), descriptor);
+                return commands::announcement(&schema, descriptor.cmd.clone(), descriptor, Bytes::new());
             }
         };
-        commands::announcement(&announced.schema, announced.ticket, descriptor)
+        announcement(announced, descriptor)
+    }
+
+    /// Starts a statement, or says how far it is. What has nothing to wait for is there at once.
+    async fn poll(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<PollInfo, Status> {
+        let polling = match commands::read(&descriptor.cmd)? {
+            Asked::Statement(sql) => self.statements.start(caller, sql).await?,
+            Asked::Prepared(handle) => self.statements.start_prepared(caller, &handle).await?,
+            Asked::Announced(handle) => self.statements.poll(caller, &handle).await?,
+            Asked::Catalogue(_) => {
+                let info = self.announce(caller, descriptor).await?;
+                return Ok(PollInfo { info: Some(info), progress: Some(1.0), ..PollInfo::default() });
+            }
+        };
+        let next = polling.progress.map(|_| FlightDescriptor::new_cmd(polling.announced.ticket.clone()));
+        Ok(PollInfo {
+            info: Some(announcement(polling.announced, descriptor)?),
+            progress: Some(polling.progress.unwrap_or(1.0)),
+            flight_descriptor: next,
+            ..PollInfo::default()
+        })
     }
 
     async fn describe(&self, caller: &Caller, descriptor: FlightDescriptor) -> Result<SchemaResult, Status> {
@@ -123,9 +148,7 @@ impl FlightService for DoorService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
         let caller = self.0.caller(request.metadata())?;
-        // Planning is all that precedes an announcement, so there is nothing to poll for twice.
-        let info = self.0.announce(&caller, request.into_inner()).boxed().await?;
-        Ok(Response::new(PollInfo { info: Some(info), progress: Some(1.0), ..PollInfo::default() }))
+        self.0.poll(&caller, request.into_inner()).boxed().await.map(Response::new)
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {

@@ -2,12 +2,13 @@
 //!
 //! A refusal comes as early as it can: when a statement is prepared or announced, before any node is asked. The
 //! question runs when its ticket is redeemed, within that call: dropping the call drops the question at every node.
+//! One that is polled for runs beside the calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow_flight::sql::ActionCreatePreparedStatementResult;
-use caim_engine::hub::Prepared;
+use caim_engine::hub::{Answer, Prepared};
 use caim_engine::{Asker, Summary};
 use caim_sql::{Code, Refusal};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -18,6 +19,7 @@ use tonic::Status;
 use super::callers::Caller;
 use super::commands::{schema_result, ticket};
 use super::handles::{Bounds, Handles};
+use super::polls::Polls;
 use super::service::Messages;
 use super::wire_schema;
 use crate::questions::Questions;
@@ -32,9 +34,10 @@ const TICKETS: Bounds = Bounds { per_owner: 256, overall: 4_096, idle: Duration:
 
 /// The statements of all callers.
 pub(super) struct Statements {
-    questions: Questions,
+    questions: Arc<Questions>,
     prepared: Handles<Kept>,
     tickets: Handles<Ticketed>,
+    polls: Polls,
 }
 
 /// A prepared statement: as it was planned, and with the parameters that were bound last.
@@ -53,11 +56,21 @@ struct Ticketed {
 pub(super) struct Announced {
     pub(super) schema: SchemaRef,
     pub(super) ticket: Bytes,
+    /// What it costs, as JSON.
+    pub(super) cost: Bytes,
+}
+
+/// A statement that is polled for.
+pub(super) struct Polling {
+    pub(super) announced: Announced,
+    /// How far it is; nothing when it has ended.
+    pub(super) progress: Option<f64>,
 }
 
 impl Statements {
     pub(super) fn new(questions: Questions) -> Self {
-        Self { questions, prepared: Handles::new(PREPARED), tickets: Handles::new(TICKETS) }
+        let (prepared, tickets) = (Handles::new(PREPARED), Handles::new(TICKETS));
+        Self { questions: Arc::new(questions), prepared, tickets, polls: Polls::new() }
     }
 
     /// The schema of a statement's answer; nothing is kept.
@@ -82,6 +95,26 @@ impl Statements {
     pub(super) fn announce_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<Announced, Status> {
         let prepared = self.kept(caller, handle)?.latest();
         self.ticketed(caller, prepared)
+    }
+
+    /// Plans a statement and asks it; the caller polls for the end.
+    pub(super) async fn start(&self, caller: &Caller, sql: String) -> Result<Polling, Status> {
+        let prepared = self.plan(caller, sql).await?;
+        self.polled(caller, Arc::new(prepared)).await
+    }
+
+    /// Asks a prepared statement with its parameters; the caller polls for the end.
+    pub(super) async fn start_prepared(&self, caller: &Caller, handle: &[u8]) -> Result<Polling, Status> {
+        let prepared = self.kept(caller, handle)?.latest();
+        self.polled(caller, prepared).await
+    }
+
+    /// How far a statement is that was started.
+    pub(super) async fn poll(&self, caller: &Caller, handle: &[u8]) -> Result<Polling, Status> {
+        let handle = String::from_utf8_lossy(handle);
+        let polled = self.polls.get(&caller.user.name, &handle).ok_or_else(unknown_ticket)?;
+        let progress = polled.wait().await;
+        Ok(Polling { announced: self.announced(&polled.prepared, &handle)?, progress })
     }
 
     /// Plans a statement and keeps it for later executions.
@@ -120,29 +153,25 @@ impl Statements {
         self.prepared.take(&caller.user.name, &String::from_utf8_lossy(handle));
     }
 
-    /// Forgets an announced statement; says whether it was still there.
+    /// Forgets an announced statement, and ends one that runs while it is polled for; says whether it was still there.
     pub(super) fn cancel(&self, caller: &Caller, handle: &[u8]) -> bool {
-        self.tickets.take(&caller.user.name, &String::from_utf8_lossy(handle)).is_some()
+        let (owner, handle) = (&caller.user.name, String::from_utf8_lossy(handle));
+        self.tickets.take(owner, &handle).is_some() || self.polls.take(owner, &handle).is_some()
     }
 
     /// Redeems a ticket: runs the statement and streams its answer. A ticket works once, for its owner.
     pub(super) async fn run(&self, caller: &Caller, handle: &[u8]) -> Result<Messages, Status> {
-        let ticketed = self
-            .tickets
-            .take(&caller.user.name, &String::from_utf8_lossy(handle))
-            .ok_or_else(|| Status::not_found("the ticket is unknown, used, expired or another user's"))?;
-        let schema = wire_schema::announced(&ticketed.prepared.schema());
+        let (owner, handle) = (&caller.user.name, String::from_utf8_lossy(handle));
+        if let Some(polled) = self.polls.take(owner, &handle) {
+            return streamed(&polled.prepared, polled.outcome().await?);
+        }
+        let ticketed = self.tickets.take(owner, &handle).ok_or_else(unknown_ticket)?;
         if let Some((key, value)) = ticketed.prepared.setting() {
             caller.set(key, value).map_err(|refusal| status::of_refusal(&refusal))?;
+            let schema = wire_schema::announced(&ticketed.prepared.schema());
             return wire::encode(schema, Vec::new(), &Summary::default());
         }
-        let answer = self.questions.answer(&ticketed.prepared, &ticketed.asker).await?;
-        let batches = answer.batches.iter().map(|batch| wire_schema::conform(batch, &schema));
-        let batches = batches.collect::<Result<_, _>>().map_err(|error| {
-            tracing::error!(%error, "an answer has another schema than announced");
-            status::failed("the answer has another schema than announced")
-        })?;
-        wire::encode(schema, batches, &answer.summary)
+        streamed(&ticketed.prepared, self.questions.answer(&ticketed.prepared, &ticketed.asker).await?)
     }
 
     /// A statement that came as an update: only SET is one.
@@ -170,17 +199,25 @@ impl Statements {
     }
 
     fn ticketed(&self, caller: &Caller, prepared: Arc<Prepared>) -> Result<Announced, Status> {
-        let waiting = prepared.parameters().fields().len();
-        if waiting > 0 {
-            let reason = format!("the statement waits for {waiting} parameters");
-            return Err(status::of_refusal(
-                &Refusal::new(Code::Invalid, reason).with_rewrite("bind one row of values"),
-            ));
+        let asker = asker(caller, &prepared)?;
+        let ticketed = Ticketed { prepared: Arc::clone(&prepared), asker };
+        let handle = self.tickets.keep(&caller.user.name, ticketed);
+        self.announced(&prepared, &handle)
+    }
+
+    async fn polled(&self, caller: &Caller, prepared: Arc<Prepared>) -> Result<Polling, Status> {
+        if prepared.setting().is_some() {
+            return Ok(Polling { announced: self.ticketed(caller, prepared)?, progress: None });
         }
-        let asker = caller.options.asker(&caller.user).map_err(|refusal| status::of_refusal(&refusal))?;
+        let (asker, questions) = (asker(caller, &prepared)?, Arc::clone(&self.questions));
+        let handle = self.polls.start(questions, prepared, asker, &caller.user.name);
+        self.poll(caller, handle.as_bytes()).await
+    }
+
+    fn announced(&self, prepared: &Prepared, handle: &str) -> Result<Announced, Status> {
         let schema = wire_schema::announced(&prepared.schema());
-        let handle = self.tickets.keep(&caller.user.name, Ticketed { prepared, asker });
-        Ok(Announced { schema, ticket: ticket(&handle) })
+        let cost = self.questions.cost(prepared)?.into();
+        Ok(Announced { schema, ticket: ticket(handle), cost })
     }
 
     fn kept(&self, caller: &Caller, handle: &[u8]) -> Result<Arc<Kept>, Status> {
@@ -195,6 +232,32 @@ impl Kept {
     fn latest(&self) -> Arc<Prepared> {
         Arc::clone(&self.bound.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Who asks a statement that has all its parameters.
+fn asker(caller: &Caller, prepared: &Prepared) -> Result<Asker, Status> {
+    let waiting = prepared.parameters().fields().len();
+    let asker = match waiting {
+        0 => caller.options.asker(&caller.user),
+        waiting => Err(Refusal::new(Code::Invalid, format!("the statement waits for {waiting} parameters"))
+            .with_rewrite("bind one row of values")),
+    };
+    asker.map_err(|refusal| status::of_refusal(&refusal))
+}
+
+/// An answer in exactly the schema that was announced.
+fn streamed(prepared: &Prepared, answer: Answer) -> Result<Messages, Status> {
+    let schema = wire_schema::announced(&prepared.schema());
+    let batches = answer.batches.iter().map(|batch| wire_schema::conform(batch, &schema));
+    let batches = batches.collect::<Result<_, _>>().map_err(|error| {
+        tracing::error!(%error, "an answer has another schema than announced");
+        status::failed("the answer has another schema than announced")
+    })?;
+    wire::encode(schema, batches, &answer.summary)
+}
+
+fn unknown_ticket() -> Status {
+    Status::not_found("the ticket is unknown, used, expired or another user's")
 }
 
 fn apply(caller: &Caller, prepared: &Prepared) -> Result<(), Status> {

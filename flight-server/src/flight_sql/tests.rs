@@ -13,7 +13,7 @@ use arrow_flight::sql::{
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
 use caim_engine::hub::Hub;
-use caim_engine::{NodeId, Nodes, Outcome, Profile};
+use caim_engine::{Nodes, Outcome};
 use caim_sql::{Code, Refusal};
 use datafusion::arrow::array::{AsArray, Int64Array, StringArray};
 use datafusion::arrow::datatypes::{DataType, Int64Type, Schema};
@@ -22,14 +22,16 @@ use datafusion::arrow::util::display::array_value_to_string;
 use futures::TryStreamExt;
 use prost::Message;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 
 use super::sessions::{GetSessionOptionsResult, OptionValue};
 use super::{Door, wire_schema};
 use crate::client::{Client, Credentials, Error};
 use crate::identity::{DevIdentity, DevUser};
-use crate::testing::{self, Hanging, Here, PROTECTED, PUBLIC, models, next};
+use crate::testing::{self, Here, PROTECTED, PUBLIC, models};
+
+mod long;
 
 const BY_MODALITY: &str =
     "SELECT Modality, count(DISTINCT PatientID) AS n FROM dicom.series GROUP BY Modality ORDER BY Modality";
@@ -390,25 +392,6 @@ async fn declared_keys_are_listed_from_both_ends() {
         imported[0].starts_with("caim|dicom|study|StudyInstanceUID|caim|dicom|series|StudyInstanceUID|1|")
     );
     assert!(exported.contains(&imported[0]));
-}
-
-#[tokio::test]
-async fn dropping_a_fetch_drops_the_question_at_the_nodes() {
-    let (events, mut happened) = mpsc::unbounded_channel();
-    let profile = Profile {
-        node: NodeId::new("north").unwrap(),
-        software: "0".into(),
-        models: models().version(),
-        policy: PUBLIC,
-        collections: Vec::new(),
-        cubes: Vec::new(),
-    };
-    let open = open_over(Here::one(Hanging { profile, events }), Vec::new(), Some("bob")).await;
-    let mut client = client(&open, &Credentials::Anonymous).await;
-    let asking = tokio::spawn(async move { client.query(BY_MODALITY).await.map(|_| ()) });
-    assert_eq!(next(&mut happened).await, Some("began"));
-    asking.abort();
-    assert_eq!(next(&mut happened).await, Some("dropped"));
 }
 
 #[tokio::test]

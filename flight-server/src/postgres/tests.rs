@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use caim_engine::Nodes;
 use caim_engine::hub::Hub;
-use caim_engine::{NodeId, Nodes, Profile};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,15 +43,7 @@ async fn open() -> Open {
 /// A hub whose one node never answers, and what happens at it.
 async fn hanging() -> (Open, mpsc::UnboundedReceiver<&'static str>) {
     let (events, happened) = mpsc::unbounded_channel();
-    let profile = Profile {
-        node: NodeId::new("slow").unwrap(),
-        software: "test".into(),
-        models: models().version(),
-        policy: PUBLIC,
-        collections: Vec::new(),
-        cubes: Vec::new(),
-    };
-    (open_over(Here::one(Hanging { profile, events }), Vec::new()).await, happened)
+    (open_over(Here::new(&[]).and(Hanging::new("north", PUBLIC, &events)), Vec::new()).await, happened)
 }
 
 /// A message of the server: its letter and its body.

@@ -172,3 +172,43 @@ fn parameters_that_do_not_fit_are_refused() {
         assert!(planned("SELECT CAST(? AS BIGINT) + 1", &catalogue).is_ok());
     });
 }
+
+#[test]
+fn functions_of_other_systems_ask_what_their_known_names_ask() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&bundled());
+        let questions = |sql: &str| lowered(sql, &catalogue).unwrap_or_else(|e| panic!("{sql}\n{e}")).queries;
+        for (theirs, ours) in [
+            (
+                "SELECT YEAR(StudyDate) AS y, COUNT_BIG(*) AS n FROM dicom.study GROUP BY YEAR(StudyDate)",
+                "SELECT date_part('year', StudyDate) AS y, count(*) AS n FROM dicom.study GROUP BY 1",
+            ),
+            (
+                "SELECT count_if(Modality = 'MR'), countif(Modality = 'CT') FROM dicom.series",
+                "SELECT count(*) FILTER (WHERE Modality = 'MR'), count(*) FILTER (WHERE Modality = 'CT') \
+                 FROM dicom.series",
+            ),
+            (
+                "SELECT IIF(Modality = 'MR', 'magnet', 'other') AS kind, count(*) FROM dicom.series GROUP BY 1",
+                "SELECT CASE WHEN Modality = 'MR' THEN 'magnet' ELSE 'other' END AS kind, count(*) \
+                 FROM dicom.series GROUP BY 1",
+            ),
+            (
+                "SELECT LEN(Modality) AS n, count(*) FROM dicom.series GROUP BY 1",
+                "SELECT character_length(Modality) AS n, count(*) FROM dicom.series GROUP BY 1",
+            ),
+            (
+                "SELECT count(*) FROM dicom.series WHERE ISNULL(Modality, 'OT') = 'OT'",
+                "SELECT count(*) FROM dicom.series WHERE coalesce(Modality, 'OT') = 'OT'",
+            ),
+            (
+                "SELECT count(*) FROM dicom.study WHERE StudyDate >= DATEFROMPARTS(2020, 2, 1)",
+                "SELECT count(*) FROM dicom.study WHERE StudyDate >= DATE '2020-02-01'",
+            ),
+        ] {
+            assert_eq!(questions(theirs), questions(ours), "{theirs}");
+        }
+        let sql = "SELECT YEAR(StudyDate), COUNT_BIG(*) FROM dicom.study GROUP BY YEAR(StudyDate)";
+        assert_eq!(planned(sql, &catalogue).unwrap().output, ["YEAR(StudyDate)", "COUNT_BIG(*)"]);
+    });
+}

@@ -60,7 +60,7 @@ impl Visitor for Shape {
                 "FROM after a common table",
             ),
             (order_by.as_ref().is_some_and(|o| o.interpolate.is_some() || fills(o)), "WITH FILL"),
-            (fetch.is_some(), "FETCH FIRST (write LIMIT)"),
+            (fetch.is_some(), "FETCH with TIES or PERCENT, or beside LIMIT"),
             (!locks.is_empty(), "FOR UPDATE"),
             (for_clause.is_some(), "FOR XML, JSON or BROWSE"),
             (settings.is_some(), "SETTINGS"),
@@ -104,7 +104,7 @@ impl Visitor for Shape {
         };
         absent(&[
             (select_modifiers.is_some(), "a modifier after SELECT"),
-            (top.is_some(), "TOP (write LIMIT)"),
+            (top.is_some(), "TOP with TIES or PERCENT, or beside LIMIT"),
             (exclude.is_some() || !projection.iter().all(is_plain), "EXCLUDE, REPLACE or RENAME after *"),
             (projection.is_empty(), "an empty select list"),
             (from.iter().flat_map(|t| &t.joins).any(|join| join.global), "GLOBAL JOIN"),

@@ -86,8 +86,10 @@ fn statements_other_than_queries_are_refused_and_bad_sql_names_its_position() {
         ("SELECT a FROM t GROUP BY a WITH ROLLUP", Code::Unsupported),
         ("SELECT * EXCLUDE (a) FROM t", Code::Unsupported),
         ("SELECT a FROM t CONNECT BY a = 1", Code::Unsupported),
-        ("SELECT TOP 3 a FROM t", Code::Unsupported),
-        ("SELECT a FROM t FETCH FIRST 3 ROWS ONLY", Code::Unsupported),
+        ("SELECT TOP 3 PERCENT a FROM t", Code::Unsupported),
+        ("SELECT TOP 3 WITH TIES a FROM t ORDER BY a", Code::Unsupported),
+        ("SELECT TOP 3 a FROM t LIMIT 2", Code::Unsupported),
+        ("SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES", Code::Unsupported),
         ("SELECT a FROM t SETTINGS x = 1", Code::Unsupported),
         ("SELECT a FROM t TABLESAMPLE SYSTEM (3)", Code::VolatileFunction),
         ("FROM t SELECT a", Code::Unsupported),
@@ -100,7 +102,7 @@ fn statements_other_than_queries_are_refused_and_bad_sql_names_its_position() {
     assert!(refusal.reason.contains("Line: 1, Column: 12"), "{refusal}");
     let statistics = read("EXPLAIN ANALYZE SELECT 1").unwrap_err();
     assert!(statistics.rewrite.contains("caim check"), "{statistics}");
-    assert!(matches!(read("explain SELECT 1"), Ok(Statement::Explain(_))));
+    assert!(matches!(read("explain SELECT 1"), Ok(Statement::Explain { .. })));
     assert_eq!(code("EXPLAIN"), Some(Code::Statement));
     assert_eq!(code("EXPLAIN EXPLAIN SELECT 1"), Some(Code::Statement));
     assert_eq!(code("EXPLAIN DELETE FROM t"), Some(Code::Statement));
@@ -141,6 +143,30 @@ fn tables_and_columns_are_shown_from_the_catalogue() {
         let Ok(Statement::Query(query)) = read(sql) else { panic!("{sql}") };
         assert!(query.ast.to_string().contains(asks), "{sql}: {}", query.ast);
     }
+}
+
+#[test]
+fn the_first_rows_are_a_limit_in_the_words_of_every_system() {
+    let text = |sql: &str| match read(sql) {
+        Ok(Statement::Query(query)) => query.ast.to_string(),
+        other => panic!("{sql}: {other:?}"),
+    };
+    for sql in [
+        "SELECT TOP 3 a FROM t ORDER BY a",
+        "SELECT TOP (3) a FROM t ORDER BY a",
+        "SELECT a FROM t ORDER BY a FETCH FIRST 3 ROWS ONLY",
+        "SELECT a FROM t ORDER BY a FETCH NEXT 3 ROWS ONLY",
+    ] {
+        assert_eq!(text(sql), "SELECT a FROM t ORDER BY a LIMIT 3", "{sql}");
+    }
+    assert_eq!(
+        text("SELECT a FROM t ORDER BY a OFFSET 2 ROWS FETCH NEXT ROW ONLY"),
+        "SELECT a FROM t ORDER BY a LIMIT 1 OFFSET 2 ROWS"
+    );
+    assert_eq!(
+        text("SELECT a FROM (SELECT TOP 2 a FROM t) AS s"),
+        "SELECT a FROM (SELECT a FROM t LIMIT 2) AS s"
+    );
 }
 
 #[test]

@@ -52,7 +52,7 @@ impl Shown {
     /// Whether every linked node publishes it, and one of them would charge for the question.
     fn covers(&self, nodes: &dyn Nodes) -> bool {
         let publishes = |name| self.sources().iter().any(|source| source.node == name);
-        self.sources().iter().any(|source| !source.exact)
+        self.sources().iter().any(|source| !source.policy.public_data)
             && nodes.linked().iter().all(|channel| publishes(channel.profile().node.clone()))
     }
 }

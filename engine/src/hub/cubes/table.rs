@@ -23,6 +23,7 @@ use crate::federate::CubeUse;
 use crate::hub::TableListing;
 use crate::hub::check::describe;
 use crate::merge::merge;
+use crate::policy::Policy;
 
 /// A cube as the hub shows it.
 pub(in crate::hub) struct Shown {
@@ -43,7 +44,7 @@ pub(in crate::hub) struct Shown {
 pub(in crate::hub) struct Source {
     pub(in crate::hub) node: NodeId,
     pub(in crate::hub) epoch: u64,
-    pub(in crate::hub) exact: bool,
+    pub(in crate::hub) policy: Policy,
 }
 
 /// A column of the table: its name, its comment, whether it is a group.
@@ -81,7 +82,7 @@ fn made(
     let source = |(node, reply): &(NodeId, Reply)| Source {
         node: node.clone(),
         epoch: reply.facts().epoch,
-        exact: reply.facts().policy.public_data,
+        policy: reply.facts().policy,
     };
     Ok(Shown {
         table: table(cube, &merged, nodes)?,

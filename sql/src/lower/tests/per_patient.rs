@@ -207,3 +207,22 @@ fn tables_that_stand_on_themselves_or_on_nothing_are_refused() {
         }
     });
 }
+
+#[test]
+fn a_value_that_only_an_impossible_condition_names_is_not_asked_for() {
+    let of = |values: &str, filter: &str| {
+        format!(
+            "SELECT count(*) FILTER (WHERE {filter}), count(*) FROM (SELECT patient_id, min(study_time) AS first{values} \
+             FROM imaging_study GROUP BY patient_id) AS v WHERE first >= DATE '2020-01-01'"
+        )
+    };
+    on_large_stack(|| {
+        let catalogue = catalogue(&world());
+        let asked = |sql: &str| lowered(sql, &catalogue).unwrap_or_else(|e| panic!("{sql}\n{e}")).queries;
+        assert_eq!(
+            asked(&of(", sum(dose_mgy) AS dose", "dose BETWEEN 5 AND 0.3")),
+            asked(&of("", "1 = 0")),
+            "one question has one form"
+        );
+    });
+}

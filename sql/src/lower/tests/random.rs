@@ -61,6 +61,37 @@ fn scans(plan: &LogicalPlan) -> usize {
     scans
 }
 
+/// Bytes that look random and are the same every time.
+fn bytes(mut state: u64) -> Vec<u8> {
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..240).map(|_| next()).collect()
+}
+
+#[test]
+fn the_statements_that_are_drawn_reach_questions_of_every_kind() {
+    on_large_stack(|| {
+        let catalogue = catalogue(&world());
+        let (mut asked_of, mut plain, mut of_patients, mut values) = (0, 0, 0, 0);
+        for seed in 0..1_500 {
+            let sql = Grammar::new(&bytes(seed)).statement();
+            let Ok(Some(found)) = asked(&sql, &catalogue) else { continue };
+            asked_of += 1;
+            let (stacked, flat): (Vec<_>, Vec<_>) =
+                found.queries.iter().partition(|question| !question.per_patient.is_empty());
+            (of_patients, plain) = (of_patients + stacked.len(), plain + flat.len());
+            values +=
+                stacked.iter().flat_map(|q| &q.per_patient).map(|table| table.values.len()).sum::<usize>();
+        }
+        let counts = format!(
+            "{asked_of} statements, {plain} questions, {of_patients} with {values} values per patient"
+        );
+        assert!(asked_of > 300 && plain > 250 && of_patients > 40 && values > 60, "{counts}");
+    });
+}
+
 proptest! {
     #![proptest_config(config(12))]
 

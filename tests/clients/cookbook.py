@@ -1,0 +1,96 @@
+"""Every recipe of docs/cookbook over the generated hospitals: announced as it is streamed, answered through the gate, and
+shown in docs/cookbook/README.md with what it answers over published data. `CAIM_UPDATE=1` writes that page anew.
+"""
+
+import os
+import re
+import unittest
+
+import adbc_driver_flightsql.dbapi as flightsql
+
+from federation import PUBLIC, ROOT, caim
+from hospitals import PATIENTS, Hospitals
+
+FOLDER = ROOT / "docs" / "cookbook"
+PAGE = FOLDER / "README.md"
+ROWS = 10
+HEAD = f"""# Cookbook
+
+Questions that cohorts of cancer imaging are made of, each a file beside this page. The answers are those of the demo's
+hospitals with {PATIENTS} patients each, as if their data were published: exact. Through the gate the same questions are answered
+with noise, and small groups are missing ([privacy.md](../privacy.md)).
+
+```console
+$ caim sql -f docs/cookbook/01-feasibility.sql
+```
+"""
+
+
+def recipes():
+    """The files in their order, each with its name, words and statement."""
+    for path in sorted(FOLDER.glob("*.sql")):
+        lines = path.read_text().splitlines()
+        words = " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
+        yield path, words, "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def shown(answer):
+    """The first rows of an answer, and how many more there are."""
+    lines = [line.rstrip() for line in answer.splitlines()]
+    title, rows = lines[:2], lines[2:]
+    more = [f"... {len(rows) - ROWS} more rows"] if len(rows) > ROWS else []
+    return "\n".join([*title, *rows[:ROWS], *more])
+
+
+class Published(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.hospitals = Hospitals(PUBLIC)
+        cls.addClassCleanup(cls.hospitals.close)
+
+    def test_every_recipe_is_answered_as_the_page_shows(self):
+        page, count = [HEAD], 0
+        for path, words, sql in recipes():
+            run = caim("sql", "--hub", self.hospitals.url, "-f", path)
+            self.assertEqual(run.returncode, 0, f"{path.name}: {run.stderr}")
+            answer = shown(run.stdout)
+            self.assertGreater(len(answer.splitlines()), 2, f"{path.name} has no row")
+            page.append(f"\n## {path.stem}\n\n{words}\n\n```sql\n{sql}\n```\n\n```text\n{answer}\n```\n")
+            count += 1
+        self.assertGreaterEqual(count, 40)
+        if os.environ.get("CAIM_UPDATE"):
+            PAGE.write_text("".join(page))
+        self.assertEqual("".join(page), PAGE.read_text(), "docs/cookbook/README.md is old: set CAIM_UPDATE=1")
+
+    def test_the_announced_schema_is_the_streamed_one(self):
+        with flightsql.connect(self.hospitals.url, autocommit=True) as connection, connection.cursor() as cursor:
+            for path, _, sql in recipes():
+                with self.subTest(path.name):
+                    announced = cursor.adbc_execute_schema(sql)
+                    cursor.execute(sql)
+                    streamed = cursor.fetch_record_batch().schema
+                    self.assertTrue(announced.equals(streamed, check_metadata=True), f"{announced}\n{streamed}")
+                    self.assertTrue(all(field.nullable for field in streamed))
+
+
+class Gated(unittest.TestCase):
+    """The nodes' own policy: the default one, with budgets that carry the demo."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.hospitals = Hospitals({})
+        cls.addClassCleanup(cls.hospitals.close)
+
+    def test_every_recipe_is_answered_through_the_gate(self):
+        released = 0
+        for path, _, _ in recipes():
+            with self.subTest(path.name):
+                run = caim("sql", "--hub", self.hospitals.url, "-f", path, "--format", "csv")
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertNotIn("refused", run.stderr)
+                released += bool(re.search(r"\d", "".join(run.stdout.splitlines()[1:])))
+        self.assertGreaterEqual(released, 30, "most recipes release something from 1,200 patients")
+
+
+if __name__ == "__main__":
+    unittest.main()
