@@ -250,7 +250,7 @@ class Operators(unittest.TestCase):
         lock = self.node / "warehouse" / "lock"
         until("the writer holds the lock", lambda: writer.process.poll() is not None or self.holds(lock, writer.pid))
         writer.process.send_signal(signal.SIGTERM)
-        writer.process.wait(timeout=60)
+        self.assertEqual(writer.process.wait(timeout=60), OK)
         self.assertIn(rows(self.node), (self.committed, self.committed + more))
         self.assertEqual(ingest(self.node, large).returncode, OK)
         self.assertEqual(rows(self.node), self.committed + more)

@@ -5,12 +5,14 @@ mod watch;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use caim_connectors::{Collection, Format, IngestOptions, Progress, Report};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::Outcome;
 use super::progress::{Events, Shown};
 use crate::exit::{self, Exit};
+use crate::service;
 
 /// Flags of `caim ingest`.
 #[derive(Debug, clap::Args)]
@@ -91,11 +93,28 @@ impl Args {
     }
 }
 
-/// Runs the command.
+/// Runs the command until it is done, or told to stop: what is not committed then is not there.
 ///
 /// # Errors
 /// When the folder is no node, or a source as a whole cannot be taken in.
 pub fn run(args: Args) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = service::told_to_stop()?;
+        let (done, outcome) = tokio::sync::oneshot::channel();
+        // The process ends with this thread, whatever the other one does: a commit is whole or absent at any moment.
+        std::thread::Builder::new().name("ingest".into()).spawn(move || done.send(take_all(&args)))?;
+        tokio::select! {
+            outcome = outcome => outcome.context("the ingest ended with a fault")?,
+            () = stop => {
+                writeln!(std::io::stderr(), "stopped: what was not committed is not there; run the same command again")?;
+                Ok(Exit::Ok)
+            }
+        }
+    })
+}
+
+fn take_all(args: &Args) -> Outcome {
     if args.watch {
         let is_path = |source: &&PathBuf| !source.to_string_lossy().contains("://");
         if let Some(source) = args.sources.iter().find(|source| !is_path(source)) {
@@ -107,14 +126,14 @@ pub fn run(args: Args) -> Outcome {
         }
         watch::watch(&args.sources, |source| {
             // What is wrong with one source is said, and the others are still watched.
-            if let Err(error) = take(&args, source) {
+            if let Err(error) = take(args, source) {
                 exit::tell(&error);
             }
         });
     }
     let mut exit = Exit::Ok;
     for source in &args.sources {
-        if take(&args, source)?.has_rejects() {
+        if take(args, source)?.has_rejects() {
             exit = Exit::Rejects;
         }
     }
