@@ -115,10 +115,11 @@ fn answer(stream: TcpStream, fault: Fault, base: &str, log: &Mutex<Log>) -> std:
         is_first
     };
     let path = request.split('?').next().unwrap_or_default();
+    let may = token || (fault == Fault::NoToken && path.contains("/files/"));
     let Reply(status, more, body, length) = match fault {
         Fault::Always(status) => reply(status, "canary"),
         Fault::Once(status) if is_first => with(status, "Retry-After: 0\r\n", "canary"),
-        _ if !token && !(fault == Fault::NoToken && path.contains("/files/")) => reply(401, "canary"),
+        _ if !may => reply(401, "canary"),
         _ if path == "GET /fhir/$export" && !has("prefer: respond-async") => reply(400, "canary"),
         _ => of_export(path, fault, is_first, base),
     };
