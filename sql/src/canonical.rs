@@ -152,36 +152,37 @@ fn tree(from: JoinTree) -> (JoinTree, Renumber) {
     (JoinTree { tables, edges }, renumber)
 }
 
+/// Sides that are equal by one key, the least of them joined with every other.
 fn edges(edges: Vec<Edge>, renumber: &Renumber) -> Vec<Edge> {
-    let mut kept = BTreeSet::new();
-    let mut classes: Vec<BTreeSet<(usize, String)>> = Vec::new();
+    let (mut patients, mut keys) = (Vec::new(), Vec::new());
     for edge in edges {
         let (left, right) = (renumber.position(edge.left), renumber.position(edge.right));
         match edge.on {
-            JoinKey::Patient => {
-                kept.insert(Edge { left: left.min(right), right: left.max(right), on: JoinKey::Patient });
-            }
-            JoinKey::Columns { left: l, right: r } => {
-                let mut class = BTreeSet::from([(left, l), (right, r)]);
-                classes.retain(|other| {
-                    let apart = class.is_disjoint(other);
-                    if !apart {
-                        class.extend(other.iter().cloned());
-                    }
-                    apart
-                });
-                classes.push(class);
-            }
+            JoinKey::Patient => join(&mut patients, [left, right]),
+            JoinKey::Columns { left: l, right: r } => join(&mut keys, [(left, l), (right, r)]),
         }
     }
-    for class in classes {
-        let mut columns = class.into_iter();
-        let Some((left, l)) = columns.next() else { continue };
-        for (right, r) in columns {
-            kept.insert(Edge { left, right, on: JoinKey::Columns { left: l.clone(), right: r } });
-        }
+    let mut kept = BTreeSet::new();
+    for mut class in patients {
+        let left = class.pop_first().unwrap_or_default();
+        kept.extend(class.into_iter().map(|right| Edge { left, right, on: JoinKey::Patient }));
+    }
+    for mut class in keys {
+        let Some((left, l)) = class.pop_first() else { continue };
+        let on = |right| JoinKey::Columns { left: l.clone(), right };
+        kept.extend(class.into_iter().map(|(right, r)| Edge { left, right, on: on(r) }));
     }
     kept.into_iter().collect()
+}
+
+/// Puts two sides into one class, with all that are equal to either of them.
+fn join<T: Ord>(classes: &mut Vec<BTreeSet<T>>, sides: [T; 2]) {
+    let mut class = BTreeSet::from(sides);
+    let (apart, touched): (Vec<_>, Vec<_>) =
+        std::mem::take(classes).into_iter().partition(|other| class.is_disjoint(other));
+    touched.into_iter().for_each(|other| class.extend(other));
+    *classes = apart;
+    classes.push(class);
 }
 
 #[cfg(test)]

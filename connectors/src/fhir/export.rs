@@ -151,9 +151,9 @@ impl Export<'_> {
                     self.progress.finished();
                     return Ok(manifest);
                 }
-                Status::Running(wanted) => wanted.unwrap_or(pause),
+                Status::Running(wanted) => wanted.map_or(pause, |wanted| wanted.max(POLL)),
             };
-            if begun.elapsed() + wanted > LONGEST_EXPORT {
+            if begun.elapsed().saturating_add(wanted) > LONGEST_EXPORT {
                 let hours = LONGEST_EXPORT.as_secs() / 3600;
                 return Err(self.http.fault(format!("the export was not done within {hours} hours")));
             }

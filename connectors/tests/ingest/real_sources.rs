@@ -249,6 +249,8 @@ fn a_folder_of_synthetic_bundles_comes_in_whole() {
         ("Observation", "fhir.observation"),
         ("Procedure", "fhir.procedure"),
         ("ImagingStudy", "fhir.imaging_study"),
+        ("MedicationRequest", "fhir.medication_request"),
+        ("DiagnosticReport", "fhir.diagnostic_report"),
     ] {
         let counts = table(&report, name);
         assert_eq!((counts.read, counts.kept, node.count(name)), (types[ty], types[ty], types[ty]), "{name}");

@@ -226,3 +226,33 @@ fn a_value_that_only_an_impossible_condition_names_is_not_asked_for() {
         );
     });
 }
+
+#[test]
+fn joins_on_the_patient_have_one_form_whatever_order_their_tables_end_in() {
+    let of = |first: &str, second: &str| {
+        format!(
+            "SELECT count(*) FROM ({first}) AS a JOIN ({second}) AS b ON a.patient_id = b.patient_id \
+             JOIN patient AS p ON {{}}.patient_id = p.patient_id"
+        )
+    };
+    let later =
+        "SELECT patient_id, sum(dose_mgy) AS n FROM imaging_study WHERE modality = 'MR' GROUP BY patient_id";
+    let sooner =
+        "SELECT patient_id, count(*) AS n FROM imaging_study WHERE modality = 'CT' GROUP BY patient_id";
+    on_large_stack(|| {
+        let catalogue = catalogue(&world());
+        let mut asked = Vec::new();
+        for (statement, side) in
+            [(of(later, sooner), "a"), (of(later, sooner), "b"), (of(sooner, later), "a")]
+        {
+            let sql = statement.replace("{}", side);
+            let question =
+                lowered(&sql, &catalogue).unwrap_or_else(|e| panic!("{sql}\n{e}")).queries.remove(0);
+            let again = to_sql(&question, &world());
+            assert_eq!(lowered(&again, &catalogue).unwrap().queries, [question.clone()], "{sql}\n{again}");
+            asked.push(question);
+        }
+        asked.dedup();
+        assert_eq!(asked.len(), 1, "one question");
+    });
+}
