@@ -95,7 +95,7 @@ class Published(unittest.TestCase):
                     for one, other in zip(sorted(map(comparable, ours)), sorted(map(comparable, theirs))):
                         self.assertTrue(all(map(same, one, other)), f"{one} {other}")
                     compared.append(path.name)
-        self.assertGreaterEqual(len(compared), 12, compared)
+        self.assertGreaterEqual(len(compared), 16, compared)
 
 
 class DuckDb:
