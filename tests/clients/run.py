@@ -28,12 +28,14 @@ import notebooks
 import ontology
 import operators
 import quality
+import schemas
 import terminal
 import utility
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
-    foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, quality, terminal, utility,
+    foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, quality, schemas,
+    terminal, utility,
 ]
 
 
