@@ -23,7 +23,7 @@ use std::path::Path;
 use caim_ontology::Models;
 
 use crate::source::Source;
-use crate::{Code, Error, Format, IngestOptions, Progress, Result};
+use crate::{Format, IngestOptions, Progress, Result};
 use address::Address;
 
 /// The source at `path`, if that is the address of a database. At most `options.sample` rows of a table are fetched.
@@ -38,10 +38,7 @@ pub(crate) fn open(
 ) -> Result<Option<Source>> {
     let Some(text) = path.to_str().filter(|text| Address::is_one(text)) else { return Ok(None) };
     let address = Address::parse(text)?;
-    if ![Format::Auto, Format::Omop].contains(&options.format) {
-        let reason = format!("a database is read as OMOP, not as {}", options.format);
-        return Err(Error::new(Code::Option, "--format", reason));
-    }
+    options.reads_as(Format::Omop, "a database")?;
     // The client runs its connections on an executor of its own, which a thread that already has one cannot enter.
     std::thread::scope(|scope| {
         let fetched = scope.spawn(|| fetch::all(&address, models, options.sample, progress));

@@ -10,10 +10,12 @@
 //! Nothing but GET is sent.
 
 mod encode;
+mod list;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::{self, Http};
 use crate::source::{Kind, Source};
-use crate::{Code, Error, Format, IngestOptions, Progress, Result};
+use crate::{Error, Format, IngestOptions, Progress, Result};
 
 const JSON: &str = "application/dicom+json";
 const STUDY_UID: &str = "0020000D";
@@ -46,10 +48,7 @@ const FEWER: &str = "search for fewer: ...studies?StudyDate=20240101-20241231";
 /// When the server cannot be reached, refuses, or answers what is no DICOM.
 pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Option<Source>> {
     let Some(text) = path.to_str().filter(|text| is_one(text)) else { return Ok(None) };
-    if ![Format::Auto, Format::Dicom].contains(&options.format) {
-        let reason = format!("a DICOMweb server is read as DICOM, not as {}", options.format);
-        return Err(Error::new(Code::Option, "--format", reason));
-    }
+    options.reads_as(Format::Dicom, "a DICOMweb server")?;
     let studies = http::address(text)?;
     let name = http::named(&studies);
     let server = Server { http: Http::new(&name, options.token_file.as_deref())?, studies, name, progress };
@@ -58,8 +57,7 @@ pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress
 
 /// `http(s)://.../studies`, perhaps with a search behind it.
 fn is_one(text: &str) -> bool {
-    let path = text.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    (text.starts_with("http://") || text.starts_with("https://")) && path.ends_with("/studies")
+    http::path_of(text).is_some_and(|path| path.trim_end_matches('/').ends_with("/studies"))
 }
 
 struct Server<'s> {
@@ -76,11 +74,9 @@ impl Server<'_> {
         self.progress.started(&self.name, Some(found.len() as u64));
         let mut studies = stream::iter(&found).map(|study| self.study(study)).buffered(AT_A_TIME);
         let mut spool = Spool::new().map_err(|e| Error::io(&self.name, &e))?;
-        while let Some((study, instances)) = studies.try_next().await? {
-            for instance in &instances {
-                spool
-                    .add(study, instance)
-                    .map_err(|reason| self.http.fault(format!("study {study}: {reason}")))?;
+        while let Some(objects) = studies.try_next().await? {
+            for object in objects {
+                spool.add(object).map_err(|e| Error::io(&self.name, &e))?;
             }
             self.progress.advanced(1);
         }
@@ -98,11 +94,7 @@ impl Server<'_> {
         while found.len() < wanted {
             let ((page, is_part), before) = (self.page(offset).await?, found.len());
             offset += page.len();
-            for study in &page {
-                let uid =
-                    uid(study, STUDY_UID).ok_or_else(|| self.http.fault("a study comes without its UID"))?;
-                found.insert(uid.to_owned());
-            }
+            found.extend(page);
             if found.len() == before && is_part {
                 return Err(self.http.fault("it finds more studies than it lists").with_fix(FEWER));
             }
@@ -117,32 +109,39 @@ impl Server<'_> {
         Ok(found.into_iter().take(wanted).collect())
     }
 
-    /// A page of studies, and whether the server says that it has more.
-    async fn page(&self, offset: usize) -> Result<(Vec<Value>, bool)> {
+    /// The UIDs of a page of studies, and whether the server says that it has more.
+    async fn page(&self, offset: usize) -> Result<(Vec<String>, bool)> {
         let mut url = self.studies.clone();
         url.query_pairs_mut()
             .append_pair("limit", &PAGE.to_string())
             .append_pair("offset", &offset.to_string());
-        self.objects(url, PAGE_BYTES).await
+        self.objects(url, PAGE_BYTES, |study| {
+            uid(study, STUDY_UID).map(str::to_owned).ok_or_else(|| "a study comes without its UID".to_owned())
+        })
+        .await
     }
 
-    async fn study<'u>(&self, uid: &'u str) -> Result<(&'u str, Vec<Value>)> {
+    /// The objects of a study.
+    async fn study(&self, uid: &str) -> Result<Vec<Object>> {
         let mut url = self.studies.clone();
         url.set_query(None);
         url.path_segments_mut()
             .map_err(|()| self.http.fault("its address cannot be extended"))?
             .pop_if_empty()
             .extend([uid, "metadata"]);
-        Ok((uid, self.objects(url, STUDY_BYTES).await?.0))
+        Ok(self.objects(url, STUDY_BYTES, |instance| Object::of(uid, instance)).await?.0)
     }
 
-    /// An answer that is a list of objects, and whether it is a part of more.
-    async fn objects(&self, url: Url, most: usize) -> Result<(Vec<Value>, bool)> {
+    /// What becomes of each object of an answer, and whether the answer is a part of more. One object is held at a time.
+    async fn objects<T>(
+        &self,
+        url: Url,
+        most: usize,
+        each: impl FnMut(&Value) -> std::result::Result<T, String>,
+    ) -> Result<(Vec<T>, bool)> {
         let Some(body) = self.http.get(url, JSON, most).await? else { return Ok((Vec::new(), false)) };
-        let objects = serde_json::from_slice(&body.bytes);
-        objects
-            .map(|objects| (objects, body.is_part))
-            .map_err(|_| self.http.fault("an answer is no list of DICOM JSON"))
+        let made = list::each(&body.bytes, each).map_err(|reason| self.http.fault(reason))?;
+        Ok((made, body.is_part))
     }
 }
 
@@ -153,11 +152,26 @@ fn uid<'v>(object: &'v Value, tag: &str) -> Option<&'v str> {
     is_uid.then_some(uid)
 }
 
+/// An object as a file holds it.
+struct Object {
+    /// That of a file, made of its UIDs.
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Object {
+    fn of(study: &str, instance: &Value) -> std::result::Result<Self, String> {
+        let bytes = encode::data_set(instance).map_err(|e| e.to_string())?;
+        let uid = uid(instance, INSTANCE_UID).ok_or("an instance comes without its UID")?;
+        Ok(Self { name: format!("{study}/{uid}.dcm"), bytes })
+    }
+}
+
 /// The objects one behind the other in a file without a name.
 struct Spool {
     file: BufWriter<File>,
     at: u64,
-    objects: Vec<(String, std::ops::Range<u64>)>,
+    objects: Vec<(String, Range<u64>)>,
     content: Sha256,
 }
 
@@ -167,14 +181,8 @@ impl Spool {
         Ok(Self { file, at: 0, objects: Vec::new(), content: Sha256::new() })
     }
 
-    /// Adds an object; its name is that of a file, made of its UIDs.
-    fn add(&mut self, study: &str, instance: &Value) -> std::result::Result<(), String> {
-        let bytes = encode::data_set(instance).map_err(|e| e.to_string())?;
-        let name = format!(
-            "{study}/{}.dcm",
-            uid(instance, INSTANCE_UID).ok_or("an instance comes without its UID")?
-        );
-        self.file.write_all(&bytes).map_err(|e| e.to_string())?;
+    fn add(&mut self, Object { name, bytes }: Object) -> std::io::Result<()> {
+        self.file.write_all(&bytes)?;
         self.content.update((bytes.len() as u64).to_le_bytes());
         self.content.update(&bytes);
         let end = self.at + bytes.len() as u64;

@@ -64,6 +64,12 @@ pub(crate) fn address(text: &str) -> Result<Url> {
     }
 }
 
+/// An address of HTTP without search and fragment; nothing where a text is no such address.
+pub(crate) fn path_of(text: &str) -> Option<&str> {
+    let is_http = text.starts_with("http://") || text.starts_with("https://");
+    text.split(['?', '#']).next().filter(|_| is_http)
+}
+
 impl Http {
     /// A client with the token in a file, if there is one.
     ///

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Code, Error, Result};
+
 /// How a source is ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IngestOptions {
@@ -57,6 +59,18 @@ pub enum Collection {
 }
 
 impl IngestOptions {
+    /// That `what` may be read as `format`, the only one that it has.
+    ///
+    /// # Errors
+    /// When the operator said another format.
+    pub(crate) fn reads_as(&self, format: Format, what: &str) -> Result<()> {
+        if [Format::Auto, format].contains(&self.format) {
+            return Ok(());
+        }
+        let reason = format!("{what} is read as {format}, not as {}", self.format);
+        Err(Error::new(Code::Option, "--format", reason))
+    }
+
     /// Whether rows are committed.
     pub(crate) fn commits(&self) -> bool {
         !self.dry_run && self.sample.is_none()
@@ -102,7 +116,7 @@ impl fmt::Display for Format {
 impl FromStr for Format {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         let names = Self::ALL.map(Self::name).join(", ");
         let found = Self::ALL.into_iter().find(|format| format.name() == text);
         found.ok_or_else(|| format!("`{text}` is no format: write one of {names}"))

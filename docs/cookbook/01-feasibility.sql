@@ -1,5 +1,5 @@
 -- Is a study feasible? Patients with prostate cancer, by any code, and an MR within 90 days of the
--- diagnosis.
+-- diagnosis: the one comes from clinical records, the other from the image archive.
 SELECT count(DISTINCT cancer.patient_id) AS patients
 FROM cancer_condition AS cancer
 WHERE is_a(cancer.cancer_condition_code, 'SNOMEDCT:399068003')

@@ -68,13 +68,8 @@ impl Questions {
         self.blocking(move || hub.bind(&planned, fit(values, &planned.parameters()))).await
     }
 
-    /// Asks the nodes.
-    pub(crate) async fn answer(&self, prepared: &Prepared, asker: &Asker) -> Result<Answer, Unanswered> {
-        self.answer_watched(prepared, asker, &Progress::default()).await
-    }
-
-    /// Asks the nodes, for somebody who watches how far they are.
-    pub(crate) async fn answer_watched(
+    /// Asks the nodes; `progress` is for whoever watches how far they are.
+    pub(crate) async fn answer(
         &self,
         prepared: &Prepared,
         asker: &Asker,

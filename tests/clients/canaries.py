@@ -82,6 +82,18 @@ def record(number):
     return [patient, condition]
 
 
+def plant(folder, patients):
+    """Writes the objects and records of so many patients; the folders of both."""
+    images, records = folder / "images", folder / "records"
+    images.mkdir()
+    records.mkdir()
+    for number in range(patients):
+        image(number).save_as(images / f"{CANARY}{number}.dcm", enforce_file_format=True)
+    lines = [json.dumps(resource) for number in range(patients) for resource in record(number)]
+    (records / "all.ndjson").write_text("\n".join(lines))
+    return images, records
+
+
 def identifies(column):
     """Columns that keep identifiers of their standard, inside the node: UIDs, and logical ids of resources."""
     return column.endswith(("uid", "_id")) or column in ("id", "identifier")
@@ -94,16 +106,10 @@ class Canaries(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="caim-canaries-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.node, images, records = cls.folder / "node", cls.folder / "images", cls.folder / "records"
-        images.mkdir()
-        records.mkdir()
-        for number in range(PATIENTS):
-            image(number).save_as(images / f"{CANARY}{number}.dcm", enforce_file_format=True)
-        lines = [json.dumps(resource) for number in range(PATIENTS) for resource in record(number)]
-        (records / "all.ndjson").write_text("\n".join(lines))
+        cls.node = cls.folder / "node"
         cls.runs = [caim("init", "node", cls.node, "--name", "north", "--hub", "127.0.0.1:9")]
         debug = {"CAIM_LOG": "debug"}
-        for source in (images, records):
+        for source in plant(cls.folder, PATIENTS):
             cls.runs.append(caim("ingest", cls.node, source, env=debug))
         for sql in QUESTIONS:
             cls.runs.append(caim("sql", "--node", cls.node, "--format", "csv", "-c", sql, env=debug))

@@ -102,6 +102,16 @@ class Service:
         self.process.wait(timeout=PATIENCE_S)
 
 
+class HubPlace:
+    """Where a hub listens: free ports, and the environment that tells it."""
+
+    def __init__(self):
+        self.flight, self.nodes, self.postgres, http = (free_port() for _ in range(4))
+        ports = {"FLIGHT": self.flight, "NODES": self.nodes, "POSTGRES": self.postgres, "HTTP": http}
+        self.environment = {f"CAIM__HUB__{name}": f"127.0.0.1:{port}" for name, port in ports.items()}
+        self.url = f"grpc://127.0.0.1:{self.flight}"
+
+
 class Federation:
     """One hub and one node over a table of series. Unless told otherwise the data is published: answers are exact."""
 
@@ -109,13 +119,9 @@ class Federation:
         self.policy = PUBLIC if policy is None else policy
         self.folder = Path(tempfile.mkdtemp(prefix="caim-clients-"))
         self.services = {}
-        self.flight, self.nodes, self.postgres, http = free_port(), free_port(), free_port(), free_port()
-        self.hub_env = {
-            "CAIM__HUB__FLIGHT": f"127.0.0.1:{self.flight}",
-            "CAIM__HUB__NODES": f"127.0.0.1:{self.nodes}",
-            "CAIM__HUB__POSTGRES": f"127.0.0.1:{self.postgres}",
-            "CAIM__HUB__HTTP": f"127.0.0.1:{http}",
-        }
+        place = HubPlace()
+        self.flight, self.nodes, self.postgres = place.flight, place.nodes, place.postgres
+        self.hub_env = place.environment
         try:
             self._start(source or self._invented())
         except BaseException:

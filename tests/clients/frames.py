@@ -4,7 +4,6 @@ The node dials a relay that keeps everything it passes on. The words that may be
 codes, are found: so the bytes are readable, and the absence of the others means something.
 """
 
-import json
 import shutil
 import socket
 import tempfile
@@ -17,8 +16,8 @@ import adbc_driver_flightsql.dbapi as flightsql
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from canaries import CANARY, QUESTIONS, image, record
-from federation import Service, free_port, succeed, until
+from canaries import CANARY, QUESTIONS, plant
+from federation import HubPlace, Service, succeed, until
 
 PATIENTS = 120
 ASKED = [
@@ -84,32 +83,20 @@ class Frames(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = Path(tempfile.mkdtemp(prefix="caim-frames-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.node, images, records = cls.folder / "node", cls.folder / "images", cls.folder / "records"
-        images.mkdir()
-        records.mkdir()
-        for number in range(PATIENTS):
-            image(number).save_as(images / f"{CANARY}{number}.dcm", enforce_file_format=True)
-        lines = [json.dumps(resource) for number in range(PATIENTS) for resource in record(number)]
-        (records / "all.ndjson").write_text("\n".join(lines))
-        links, door, http = free_port(), free_port(), free_port()
-        cls.relay = Relay(links)
+        cls.node, hub = cls.folder / "node", HubPlace()
+        cls.relay = Relay(hub.nodes)
         succeed("init", "hub", cls.folder / "hub")
         succeed("init", "node", cls.node, "--name", "north", "--hub", cls.relay.address)
-        for source in (images, records):
+        for source in plant(cls.folder, PATIENTS):
             succeed("ingest", cls.node, source)
-        env = {
-            "CAIM__HUB__NODES": f"127.0.0.1:{links}",
-            "CAIM__HUB__FLIGHT": f"127.0.0.1:{door}",
-            "CAIM__HUB__HTTP": f"127.0.0.1:{http}",
-        }
         debug = {"CAIM_LOG": "debug"}
         for name, arguments, extra in (
-            ("hub", ["hub", cls.folder / "hub"], {**env, **debug}),
+            ("hub", ["hub", cls.folder / "hub"], {**hub.environment, **debug}),
             ("node", ["node", cls.node], debug),
         ):
             service = Service(name, arguments, cls.folder / f"{name}.log", extra)
             cls.addClassCleanup(service.kill)
-        cls.url = f"grpc://127.0.0.1:{door}"
+        cls.url = hub.url
         until("the node is linked", cls.linked)
         cls.outcomes = [cls.ask(sql) for sql in ASKED]
 

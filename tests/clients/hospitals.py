@@ -7,10 +7,22 @@ from pathlib import Path
 
 import adbc_driver_flightsql.dbapi as flightsql
 
-from federation import Service, free_port, listens, succeed, until
+from federation import HubPlace, Service, listens, succeed, until
 
 HOSPITALS = ["alder", "birch", "cedar"]
 PATIENTS = 400
+
+
+def announced_as_streamed(cursor, sql):
+    """Runs a statement whose announced schema must be the one of each batch, and gives it with the batches."""
+    announced = cursor.adbc_execute_schema(sql)
+    cursor.execute(sql)
+    reader = cursor.fetch_record_batch()
+    batches = list(reader)
+    for streamed in [reader.schema, *(batch.schema for batch in batches)]:
+        assert announced.equals(streamed, check_metadata=True), f"{sql}\n{announced}\n{streamed}"
+    assert all(field.nullable for field in announced), sql
+    return announced, batches
 
 
 class Hospitals:
@@ -28,16 +40,11 @@ class Hospitals:
 
     def __init__(self, policy):
         folder = self.generated()
-        door, links, http = free_port(), free_port(), free_port()
-        hub = {
-            "CAIM__HUB__FLIGHT": f"127.0.0.1:{door}",
-            "CAIM__HUB__NODES": f"127.0.0.1:{links}",
-            "CAIM__HUB__HTTP": f"127.0.0.1:{http}",
-        }
-        self.url, self.services = f"grpc://127.0.0.1:{door}", []
-        self.services.append(Service("hub", ["hub", folder / "hub"], folder / "hub.log", hub))
-        until("the hub listens", lambda: listens(door))
-        env = {**policy, "CAIM__NODE__HUB": f"127.0.0.1:{links}"}
+        hub = HubPlace()
+        self.url, self.services = hub.url, []
+        self.services.append(Service("hub", ["hub", folder / "hub"], folder / "hub.log", hub.environment))
+        until("the hub listens", lambda: listens(hub.flight))
+        env = {**policy, "CAIM__NODE__HUB": f"127.0.0.1:{hub.nodes}"}
         for name in HOSPITALS:
             self.services.append(Service(name, ["node", folder / name], folder / f"{name}.log", env))
         until("all nodes are linked", lambda: len(self.linked()) == len(HOSPITALS))

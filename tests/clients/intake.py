@@ -12,6 +12,7 @@ import unittest
 from pathlib import Path
 
 import objects
+import operators
 import samples
 from federation import PUBLIC, Service, caim, succeed, until
 
@@ -146,15 +147,10 @@ class Intake(unittest.TestCase):
             with self.subTest(stop.name):
                 writer = Service("ingest", ["ingest", self.node, large], self.place / "stopped.log")
                 self.addCleanup(writer.kill)
-                until("it writes", lambda writer=writer: writer.process.poll() is not None or holds(lock, writer.pid))
+                until("it writes", lambda writer=writer: writer.process.poll() is not None or operators.Operators.holds(lock, writer.pid))
                 writer.process.send_signal(stop)
                 self.assertEqual(writer.process.wait(timeout=60), OK)
                 self.assertIn(self.instances(), (self.count, self.count + more))
                 self.assertEqual(caim("verify", self.node).returncode, OK)
         self.assertEqual(caim("ingest", self.node, large).returncode, OK)
         self.assertEqual(self.instances(), self.count + more)
-
-
-def holds(lock, pid):
-    """Whether a process is the one that writes."""
-    return lock.exists() and lock.read_text().split()[:1] == [str(pid)]

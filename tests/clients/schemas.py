@@ -8,7 +8,7 @@ import unittest
 import adbc_driver_flightsql.dbapi as flightsql
 
 from federation import PUBLIC
-from hospitals import Hospitals
+from hospitals import Hospitals, announced_as_streamed
 
 SEED, STATEMENTS = 20261127, 500
 TABLES = {
@@ -75,17 +75,13 @@ class Schemas(unittest.TestCase):
             while held < STATEMENTS:
                 sql = draw.statement()
                 try:
-                    announced = cursor.adbc_execute_schema(sql)
+                    announced, batches = announced_as_streamed(cursor, sql)
                 except flightsql.Error as error:
                     self.assertIn("CAIM-", str(error), sql)
                     refused.append(f"{sql}: {error}")
                     self.assertLess(len(refused), STATEMENTS // 4, refused[-3:])
                     continue
-                cursor.execute(sql)
-                reader = cursor.fetch_record_batch()
-                self.assertTrue(announced.equals(reader.schema, check_metadata=True), f"{sql}\n{announced}\n{reader.schema}")
-                for batch in reader:
-                    self.assertEqual(batch.schema, announced, sql)
+                for batch in batches:
                     batch.validate(full=True)
                 types.update(str(field.type) for field in announced)
                 held += 1

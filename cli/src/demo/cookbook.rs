@@ -1,4 +1,4 @@
-//! The questions of the demo, each a file with a comment that says what it asks.
+//! The questions of the demo, each a file with a comment that says what it asks; one of them is the cookbook's first.
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +13,9 @@ const FILES: [&str; 6] = [
     include_str!("cookbook/1-diagnoses.sql"),
     include_str!("cookbook/2-age-and-sex.sql"),
     include_str!("cookbook/3-body-parts.sql"),
-    include_str!("cookbook/4-prostate-mr.sql"),
-    include_str!("cookbook/5-diagnosis-to-imaging.sql"),
-    include_str!("cookbook/6-refused.sql"),
+    include_str!("../../../docs/cookbook/01-feasibility.sql"),
+    include_str!("cookbook/4-diagnosis-to-imaging.sql"),
+    include_str!("cookbook/5-refused.sql"),
 ];
 
 /// The questions, in the order of the demo; the last one is refused.

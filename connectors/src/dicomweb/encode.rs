@@ -1,7 +1,8 @@
 //! The DICOM JSON model (PS3.18 annex F) written as the data set that it stands for: explicit, least byte first.
 //!
 //! From there on an object that came as JSON is read by the scanner that reads files. Bulk data is not fetched: an
-//! element that only says where its value lies is left out, and so are pixels.
+//! element that only says where its value lies is left out, and so are pixels. The crate dicom-json reads the same model,
+//! but gives an object up for an empty value among numbers or an empty item, which archives send.
 
 use serde_json::{Map, Value};
 

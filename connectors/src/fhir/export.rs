@@ -43,10 +43,7 @@ const MANIFEST_BYTES: usize = 64 << 20;
 /// When the server cannot be reached, refuses, or sends what is no export.
 pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Option<Source>> {
     let Some(text) = path.to_str().filter(|text| is_one(text)) else { return Ok(None) };
-    if ![Format::Auto, Format::Fhir].contains(&options.format) {
-        let reason = format!("an export of a FHIR server is read as FHIR, not as {}", options.format);
-        return Err(Error::new(Code::Option, "--format", reason));
-    }
+    options.reads_as(Format::Fhir, "an export of a FHIR server")?;
     let url = http::address(text)?;
     let name = http::named(&url);
     if url.query_pairs().any(|(key, _)| key == "_since") {
@@ -59,9 +56,7 @@ pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress
 
 /// `http(s)://.../$export`, perhaps with parameters.
 fn is_one(text: &str) -> bool {
-    let path = text.split(['?', '#']).next().unwrap_or_default();
-    (text.starts_with("http://") || text.starts_with("https://"))
-        && (path.ends_with("/$export") || path.ends_with("/%24export"))
+    http::path_of(text).is_some_and(|path| path.ends_with("/$export") || path.ends_with("/%24export"))
 }
 
 struct Export<'e> {
@@ -151,7 +146,7 @@ impl Export<'_> {
                     self.progress.finished();
                     return Ok(manifest);
                 }
-                Status::Running(wanted) => wanted.map_or(pause, |wanted| wanted.max(POLL)),
+                Status::Running(wanted) => until_next(wanted, pause),
             };
             if begun.elapsed().saturating_add(wanted) > LONGEST_EXPORT {
                 let hours = LONGEST_EXPORT.as_secs() / 3600;
@@ -161,6 +156,11 @@ impl Export<'_> {
             pause = (pause * 2).min(LONGEST_POLL);
         }
     }
+}
+
+/// How long to wait before the next question: as the server wishes, but never so short that it is asked without end.
+fn until_next(wanted: Option<Duration>, pause: Duration) -> Duration {
+    wanted.map_or(pause, |wanted| wanted.max(POLL))
 }
 
 async fn state(response: Response) -> std::result::Result<Status, Failed> {
@@ -174,6 +174,13 @@ async fn state(response: Response) -> std::result::Result<Status, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_wants_to_be_asked_at_once_is_asked_a_little_later() {
+        assert_eq!(until_next(Some(Duration::ZERO), LONGEST_POLL), POLL);
+        assert_eq!(until_next(Some(Duration::from_secs(120)), POLL), Duration::from_secs(120));
+        assert_eq!(until_next(None, LONGEST_POLL), LONGEST_POLL);
+    }
 
     #[test]
     fn an_address_is_an_export_by_the_last_part_of_its_path() {

@@ -81,6 +81,7 @@ fn what_cannot_be_had_whole_stops_the_ingest_by_its_reason_and_commits_nothing()
         (Fault::Expired, "404 Not Found"),
         (Fault::Failed, "500 Internal Server Error"),
         (Fault::NoManifest, "its manifest: it is no JSON"),
+        (Fault::Patient, "the export was not done within 24 hours"),
         (Fault::Page, "Patient-0.ndjson comes as another type than application/fhir+ndjson"),
         (Fault::Short, "Condition-1.ndjson has 2 resources, and the manifest says 3"),
         (Fault::Elsewhere, "another server, which must not see the token"),
@@ -92,9 +93,11 @@ fn what_cannot_be_had_whole_stops_the_ingest_by_its_reason_and_commits_nothing()
 
 #[test]
 fn an_export_that_fails_is_deleted_all_the_same() {
-    let (node, server) = (node(), Server::with(Fault::Page));
-    node.try_ingest(server.export().as_ref()).expect_err("a page is no file");
-    assert_eq!(server.asked().last().map(String::as_str), Some("DELETE /fhir/status/1"));
+    for fault in [Fault::Page, Fault::Patient] {
+        let (node, server) = (node(), Server::with(fault));
+        node.try_ingest(server.export().as_ref()).expect_err("it is no export");
+        assert_eq!(server.asked().last().map(String::as_str), Some("DELETE /fhir/status/1"), "{fault:?}");
+    }
 }
 
 #[test]

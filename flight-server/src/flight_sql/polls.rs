@@ -52,7 +52,7 @@ impl Polls {
             let (prepared, progress, outcome) =
                 (Arc::clone(&prepared), Arc::clone(&progress), Arc::clone(&outcome));
             async move {
-                let answered = questions.answer_watched(&prepared, &asker, &progress).await;
+                let answered = questions.answer(&prepared, &asker, &progress).await;
                 *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(answered);
                 tell.send_replace(true);
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arrow_flight::sql::ActionCreatePreparedStatementResult;
 use caim_engine::hub::{Answer, Prepared};
-use caim_engine::{Asker, Summary};
+use caim_engine::{Asker, Progress, Summary};
 use caim_sql::{Code, Refusal};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
@@ -171,7 +171,8 @@ impl Statements {
             let schema = wire_schema::announced(&ticketed.prepared.schema());
             return wire::encode(schema, Vec::new(), &Summary::default());
         }
-        streamed(&ticketed.prepared, self.questions.answer(&ticketed.prepared, &ticketed.asker).await?)
+        let Ticketed { prepared, asker } = ticketed.as_ref();
+        streamed(prepared, self.questions.answer(prepared, asker, &Progress::default()).await?)
     }
 
     /// A statement that came as an update: only SET is one.

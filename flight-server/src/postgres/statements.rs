@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use caim_engine::Summary;
 use caim_engine::hub::Prepared;
+use caim_engine::{Progress, Summary};
 use datafusion::common::ScalarValue;
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
@@ -121,7 +121,7 @@ async fn ask(
         _ => Arc::new(door.questions.bind(Arc::clone(planned), values).await?),
     };
     let asker = session.asker().map_err(|refusal| of_refusal(&refusal))?;
-    let answer = door.questions.answer(&prepared, &asker).await?;
+    let answer = door.questions.answer(&prepared, &asker, &Progress::default()).await?;
     let response: QueryResponse = rows::response(&answer.schema, answer.batches, format);
     let summary = Some(answer.summary).filter(|summary| !summary.nodes.is_empty());
     Ok(Outcome { response: Response::Query(response), summary })

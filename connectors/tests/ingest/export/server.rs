@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     TornOnce,
     /// The export is running when it is asked for first.
     Slow,
+    /// The export is running, and wants to be asked again after an age.
+    Patient,
     /// The kick-off is answered with 200.
     NoExport,
     /// The export is gone when it is asked for.
@@ -138,6 +140,8 @@ fn of_export(path: &str, fault: Fault, is_first: bool, base: &str) -> Reply {
             Fault::Expired => reply(404, "canary"),
             Fault::Failed => reply(500, "canary"),
             Fault::NoManifest => reply(200, "{\"canary\":1}"),
+            Fault::Patient if is_first => with(202, "Retry-After: 1\r\n", ""),
+            Fault::Patient => with(202, &format!("Retry-After: {}\r\n", u64::MAX), ""),
             Fault::Slow if is_first => with(202, "Retry-After: 0\r\nX-Progress: canary\r\n", ""),
             _ => reply(200, &manifest(fault, base)),
         },
