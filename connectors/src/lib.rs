@@ -77,7 +77,9 @@ mod tally;
 mod target;
 
 pub use audit::removed;
-pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
+pub use build::{
+    Checked, GapOptions, Gaps, Quality, Status, UnmappedValue, build, gaps, is_derived, quality,
+};
 pub use code::Code;
 pub use error::{Error, Result};
 pub use forget::{Removed, forget};
