@@ -75,7 +75,8 @@ fn summary(page: &mut String, quality: &Quality) {
 /// The checks that failed, those furthest beyond their limit first.
 fn failures(page: &mut String, quality: &Quality) {
     let mut failed: Vec<&Checked> = quality.ended(Status::Failed).collect();
-    failed.sort_by(|a, b| (b.share() - b.limit).total_cmp(&(a.share() - a.limit)));
+    let beyond = |check: &Checked| check.share() - check.limit;
+    failed.sort_by(|a, b| beyond(b).total_cmp(&beyond(a)).then(b.failed.cmp(&a.failed)));
     page.push_str("<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">What failed</h2>\n");
     if failed.is_empty() {
         page.push_str("<p>Nothing.</p>\n");
