@@ -14,6 +14,7 @@
 
 mod concepts;
 mod coverage;
+mod distinct;
 mod functions;
 mod gaps;
 mod levels;
