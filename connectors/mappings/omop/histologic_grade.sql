@@ -2,7 +2,7 @@
 WITH grading AS (
     SELECT measurement.*, measured.system, measured.code, measured.grading, measured.grade,
            value.vocabulary_id AS value_system, value.concept_code AS value_code
-    FROM omop.measurement
+    FROM omop.measurement AS measurement
     JOIN staged.measured_concept AS measured ON measured.concept_id = measurement.measurement_concept_id
     LEFT JOIN landing.concept AS value ON value.concept_id = measurement.value_as_concept_id
     WHERE measured.grading IS NOT NULL OR measured.grade IS NOT NULL
