@@ -156,6 +156,11 @@ codes! {
         "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
         "correct the place that is named; docs/node-operators.md has a whole example";
 
+    /// The table of rejects cannot be written.
+    Rejects = "CAIM-I145", "rejects",
+        "the folder of rejects must be writable and have room",
+        "name another folder with --rejects, or make room; nothing was committed";
+
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
         "a row has as many fields as the header has columns",
@@ -289,6 +294,18 @@ codes! {
     SeveralSystems = "CAIM-I332", "several_systems",
         "patient identifiers of a system that is no alias belong to the default issuer",
         "name the other systems in issuer_aliases, or the right one as fhir_system in [identity]";
+    /// Files that are not read.
+    NotRead = "CAIM-I345", "not_read",
+        "a file of a source that its connector does not read is left out",
+        "nothing to do, unless it is meant: rename it, or ingest it by itself";
+}
+
+impl Code {
+    /// The code of an identifier.
+    #[must_use]
+    pub fn of(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.id() == id)
+    }
 }
 
 impl fmt::Display for Code {
@@ -304,6 +321,12 @@ mod tests {
     #[test]
     fn identifiers_are_in_order_and_none_is_used_twice() {
         assert!(Code::ALL.windows(2).all(|pair| pair[0].id() < pair[1].id()));
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_identifier() {
+        assert_eq!(Code::of("CAIM-I205"), Some(Code::Conflict));
+        assert_eq!(Code::of("CAIM-P101"), None);
     }
 
     #[test]

@@ -39,7 +39,7 @@ use crate::ingest::Context;
 use crate::landing::Landing;
 use crate::seen::{Seen, Sight};
 use crate::source::Member;
-use crate::tally::{self, Tally};
+use crate::tally::Tally;
 use crate::target::{Target, Writer};
 use crate::{Code, Error, Result};
 use reader::{Chunk, Fault, Reader};
@@ -170,13 +170,9 @@ impl Dicom<'_> {
             Code::Directory => self.tally.skip(&member.name, Code::Directory, reason),
             _ => {
                 self.tally.read(1);
-                self.reject(member, *code, reason);
+                self.tally.refuse(member, *code, reason);
             }
         }
-    }
-
-    fn reject(&mut self, member: &Member, code: Code, reason: &str) {
-        self.tally.reject(&member.name, tally::Fault { line: 0, code, reason: reason.to_owned() });
     }
 
     /// Which rows of a chunk are of instances that are not there already.
@@ -194,7 +190,7 @@ impl Dicom<'_> {
                 }
                 Sight::Other => {
                     let reason = "its SOPInstanceUID is there already, with other values";
-                    self.reject(member, Code::Conflict, reason);
+                    self.tally.refuse(member, Code::Conflict, reason);
                 }
             }
         }

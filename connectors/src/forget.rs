@@ -13,6 +13,7 @@ use caim_warehouse::rusqlite::params;
 use caim_warehouse::{Epoch, NewBatch, State, TableName, Warehouse, layout};
 use serde::Serialize;
 
+use crate::audit;
 use crate::build::{self, Builder, is_derived};
 use crate::identity::{Identity, Pseudonym, Pseudonyms};
 use crate::{Code, Error, Progress, Result, Secret};
@@ -58,6 +59,7 @@ pub fn forget(
         ));
     }
     mark(warehouse, &pseudonym)?;
+    audit::drop_lists(warehouse)?;
     let rows = remove(warehouse, models, secret, &pseudonym, progress)?;
     // Also what an interrupted call has left: after this, no file of the warehouse holds the patient.
     warehouse.drop_history()?;

@@ -14,6 +14,7 @@ use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
+use crate::rejects::Paths;
 use crate::report::{BuildReport, Report};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
@@ -51,16 +52,30 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
+    let taken = take(warehouse, models, identity, secret, source, options, progress);
+    taken.map_err(|error| Paths::of(options, secret).hide(error))
+}
+
+fn take(
+    warehouse: &Warehouse,
+    models: &Models,
+    identity: &Identity,
+    secret: &Secret,
+    source: &Path,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let mut source = opened(source, models, options, progress)?;
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
-    let mut tally = Tally::default();
-    tally.skipped.extend(source.skipped.iter().cloned());
+    let mut tally = Tally::new(options, secret);
+    tally.not_read(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
     source.retain(&plan.names());
     let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
     if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
-        return unchanged(&source, &batch, &current).with_derived(warehouse, models, secret, progress);
+        let told = tally.told(&source.path.to_string_lossy());
+        return unchanged(told, &batch, &current).with_derived(warehouse, models, secret, progress);
     }
     let context = Context {
         models,
@@ -107,7 +122,7 @@ impl Ingest<'_> {
         let old = known(&base, &self.batch);
         if let Some(old) = old.filter(|old| old.content == self.batch.content && self.options.commits()) {
             tracing::debug!(batch = %old.id, "another process has committed the same content meanwhile");
-            return Ok(unchanged(self.source, &self.batch, &base));
+            return Ok(unchanged(self.told(&tally), &self.batch, &base));
         }
         if let (Target::Commit(commit, _), Some(old)) = (&mut target, old) {
             commit.remove_batch(&old.id);
@@ -115,22 +130,28 @@ impl Ingest<'_> {
         self.read(&mut target, &base, old, &mut tally)?;
         self.source.check_unchanged()?;
         self.check_rows(old, &tally)?;
+        let (told, rejects_file) = (self.told(&tally), tally.finish_rejects()?);
         match target {
             Target::Commit(mut commit, forgotten) => {
                 forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&table.table, *rows));
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
-                audit::note(warehouse, number, &tally.all_removed())?;
+                audit::note(warehouse, &commit, &tally)?;
                 let before = commit.base().number();
                 let epoch = commit.publish()?;
                 build::made(warehouse, &epoch, self.context.models)?;
-                let mut report = report(self.source, &self.batch, Some(number), &epoch, tally);
+                let mut report = report(told, &self.batch, Some(number), &epoch, tally);
                 report.warnings.extend(derived.warnings.iter().cloned());
                 let unchanged = epoch.number() == before;
-                Ok(Report { derived, unchanged, ..report })
+                Ok(Report { derived, unchanged, rejects_file, ..report })
             }
-            Target::Nowhere => Ok(report(self.source, &self.batch, None, &base, tally)),
+            Target::Nowhere => Ok(Report { rejects_file, ..report(told, &self.batch, None, &base, tally) }),
         }
+    }
+
+    /// The source as it may be told.
+    fn told(&self, tally: &Tally) -> String {
+        tally.told(&self.source.path.to_string_lossy())
     }
 
     fn builder(&self) -> Builder<'_> {
@@ -187,7 +208,7 @@ fn plan<'m>(
         return plan_for_nothing(source, options, current);
     }
     let (plan, skipped) = Plan::new(source, models, options)?;
-    tally.skipped.extend(skipped);
+    tally.not_read(skipped);
     Ok(plan)
 }
 
@@ -251,7 +272,7 @@ fn known<'e>(epoch: &'e Epoch, batch: &NewBatch) -> Option<&'e Batch> {
     epoch.batches().iter().find(|old| old.source == batch.source)
 }
 
-fn unchanged(source: &Source, batch: &NewBatch, epoch: &Epoch) -> Report {
+fn unchanged(source: String, batch: &NewBatch, epoch: &Epoch) -> Report {
     let number = known(epoch, batch).map(|old| old.id.0);
     Report { unchanged: true, ..report(source, batch, number, epoch, Tally::default()) }
 }
@@ -274,17 +295,18 @@ impl Report {
     }
 }
 
-fn report(source: &Source, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, tally: Tally) -> Report {
-    let (warnings, removed) = (tally.warnings(), tally.all_removed());
+fn report(source: String, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, tally: Tally) -> Report {
+    let (warnings, removed, rejects) = (tally.warnings(), tally.all_removed(), tally.listed_rejects());
     Report {
-        source: source.path.to_string_lossy().into_owned(),
+        source,
         format: batch.format.clone(),
         collection: batch.collection.clone(),
         batch: number,
         epoch: epoch.number(),
         unchanged: false,
         tables: tally.tables,
-        rejects: tally.rejects,
+        rejects,
+        rejects_file: None,
         skipped: tally.skipped,
         left_out: tally.left_out,
         warnings,

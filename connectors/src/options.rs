@@ -10,6 +10,7 @@ use crate::{Code, Error, Result};
 
 /// How a source is ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct IngestOptions {
     /// Which connector reads it.
     pub format: Format,
@@ -25,6 +26,12 @@ pub struct IngestOptions {
     pub token_file: Option<PathBuf>,
     /// A source without rows may replace one with rows.
     pub allow_empty: bool,
+    /// The folder that gets a table of all rejects.
+    pub rejects: Option<PathBuf>,
+    /// Refused files are copied to the table of rejects.
+    pub copy_refused: bool,
+    /// A keyed hash stands in the place of each path of the source in whatever an ingest tells.
+    pub hash_paths: bool,
 }
 
 /// A connector.

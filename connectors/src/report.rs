@@ -6,7 +6,7 @@ mod display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Code;
+use crate::{Code, Stage};
 
 /// The outcome of one ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// Rows that did not come in: the first of each table.
     pub rejects: Vec<Reject>,
+    /// The file that lists all of them, if the operator asked for one.
+    #[serde(default)]
+    pub rejects_file: Option<String>,
     /// Files that were not read, or whose rows were there already: the first ones.
     pub skipped: Vec<Skipped>,
     /// Columns that the data model does not have.
@@ -94,12 +97,25 @@ pub struct Reject {
     /// Line of a text file, row of a Parquet file, or entry of a Bundle, where the first is 1; 0 where the file is one
     /// row, as a DICOM object is.
     pub line: u64,
+    /// How far it came.
+    pub stage: Stage,
     /// Which rule.
     pub code: Code,
     /// What is wrong with the row.
     pub reason: String,
     /// What to do.
     pub fix: String,
+}
+
+/// How many rows or files of a table a rule has rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Schema and table.
+    pub table: String,
+    /// Which rule.
+    pub code: Code,
+    /// How many.
+    pub rows: u64,
 }
 
 /// A file that was not read.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::Code;
-use crate::report::{LeftOut, Reject, Removed, Skipped, TableReport, Warning};
+use crate::rejects::{Paths, Rejects};
+use crate::report::{LeftOut, Reject, Rejected, Removed, Skipped, TableReport, Warning};
+use crate::source::Member;
+use crate::{Code, IngestOptions, Result, Secret};
 
-/// So many rejected rows are listed for each table; all are counted.
-const LISTED_REJECTS: u64 = 100;
+/// So many rejected rows of each table are listed in the report; all are counted.
+const LISTED_REJECTS: usize = 100;
+/// So many are kept beside the batch.
+const KEPT_REJECTS: u64 = 1000;
 /// So many files that were not read are listed; all are counted.
 const LISTED_SKIPPED: usize = 1000;
 /// So many columns are listed; a table with more is not one that anybody meant.
@@ -18,7 +22,13 @@ const LISTED_LINES: usize = 10;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) tables: Vec<TableReport>,
+    /// The first of each table.
     pub(crate) rejects: Vec<Reject>,
+    /// How many of each table there are by each rule.
+    rejected: BTreeMap<(String, Code), u64>,
+    /// Where all of them go, if the operator wants them.
+    all_rejects: Option<Rejects>,
+    paths: Paths,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) left_out: Vec<LeftOut>,
     /// How often attributes were left out, by keyword.
@@ -52,6 +62,16 @@ pub(crate) struct Fault {
 }
 
 impl Tally {
+    /// Counts, and tells of rejects and paths as the operator asked for.
+    pub(crate) fn new(options: &IngestOptions, secret: &Secret) -> Self {
+        Self { all_rejects: Rejects::of(options), paths: Paths::of(options, secret), ..Self::default() }
+    }
+
+    /// A path of the source as it may be told.
+    pub(crate) fn told(&self, path: &str) -> String {
+        self.paths.told(path).into_owned()
+    }
+
     /// Begins a table, or goes on with it; counts follow for it until the next.
     pub(crate) fn table(&mut self, name: &str) {
         self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
@@ -101,20 +121,93 @@ impl Tally {
 
     /// A row of `file` that does not come in.
     pub(crate) fn reject(&mut self, file: &str, fault: Fault) {
+        self.add_reject(file, fault, None);
+    }
+
+    /// A whole file that does not come in.
+    pub(crate) fn refuse(&mut self, member: &Member, code: Code, reason: &str) {
+        self.add_reject(&member.name, Fault { line: 0, code, reason: reason.to_owned() }, Some(member));
+    }
+
+    fn add_reject(&mut self, file: &str, fault: Fault, refused: Option<&Member>) {
         let Some(table) = self.tables.get_mut(self.present) else { return };
         table.rejected += 1;
-        if table.rejected <= LISTED_REJECTS {
-            let Fault { line, code, reason } = fault;
-            let (table, file, fix) = (table.name.clone(), file.to_owned(), code.fix().to_owned());
-            self.rejects.push(Reject { table, file, line, code, reason, fix });
+        let (kept, name) = (table.rejected <= KEPT_REJECTS, table.name.clone());
+        *self.rejected.entry((name.clone(), fault.code)).or_default() += 1;
+        if kept || self.all_rejects.is_some() {
+            let reject = self.reject_of(name, file, fault);
+            self.all_rejects.iter_mut().for_each(|all| all.add(&reject, refused));
+            if kept {
+                self.rejects.push(reject);
+            }
+        }
+    }
+
+    fn reject_of(&self, table: String, file: &str, Fault { line, code, reason }: Fault) -> Reject {
+        Reject {
+            table,
+            file: self.told(file),
+            line,
+            stage: code.stage(),
+            code,
+            reason,
+            fix: code.fix().to_owned(),
+        }
+    }
+
+    /// The rejects that a report lists.
+    pub(crate) fn listed_rejects(&self) -> Vec<Reject> {
+        let mut listed = BTreeMap::<String, usize>::new();
+        let is_listed = |reject: &&Reject| {
+            let count = listed.entry(reject.table.clone()).or_default();
+            *count += 1;
+            *count <= LISTED_REJECTS
+        };
+        self.rejects.iter().filter(is_listed).cloned().collect()
+    }
+
+    /// How many rows each rule has rejected.
+    pub(crate) fn rejected(&self) -> Vec<Rejected> {
+        let counts = self.rejected.iter();
+        counts
+            .map(|((table, code), rows)| Rejected { table: table.clone(), code: *code, rows: *rows })
+            .collect()
+    }
+
+    /// Ends the table of all rejects; says where it is, if there is one.
+    ///
+    /// # Errors
+    /// When it could not be written as a whole.
+    pub(crate) fn finish_rejects(&mut self) -> Result<Option<String>> {
+        let finished = self.all_rejects.take().map(Rejects::finish).transpose()?.flatten();
+        Ok(finished.map(|path| path.display().to_string()))
+    }
+
+    /// Files that the connector does not read.
+    pub(crate) fn not_read(&mut self, skipped: impl IntoIterator<Item = Skipped>) {
+        for Skipped { path, reason } in skipped {
+            self.left_aside(&path, Code::NotRead, &reason);
+            self.skipped.push(Skipped { path: self.told(&path), reason });
+        }
+    }
+
+    /// Lists a file that is no reject among all that did not come in.
+    fn left_aside(&mut self, path: &str, code: Code, reason: &str) {
+        if self.all_rejects.is_some() {
+            let reject =
+                self.reject_of(String::new(), path, Fault { line: 0, code, reason: reason.to_owned() });
+            self.all_rejects.iter_mut().for_each(|all| all.add(&reject, None));
         }
     }
 
     /// A file that holds no row, by the rule `code`.
     pub(crate) fn skip(&mut self, path: &str, code: Code, reason: &str) {
+        if code != Code::Duplicate {
+            self.left_aside(path, code, reason);
+        }
         self.warn(code, None, 1, &[]);
         if self.skipped.len() < LISTED_SKIPPED {
-            self.skipped.push(Skipped { path: path.to_owned(), reason: format!("{code}: {reason}") });
+            self.skipped.push(Skipped { path: self.told(path), reason: format!("{code}: {reason}") });
         }
     }
 
@@ -208,7 +301,11 @@ mod tests {
             tally.reject("a.csv", Fault { line, code: Code::BadKey, reason: "x".into() });
             tally.warn(Code::UnreadableValue, Some("x"), 2, &[line]);
         }
-        assert_eq!((tally.tables[0].rejected, tally.rejects.len()), (1000, 100));
+        assert_eq!((tally.tables[0].rejected, tally.listed_rejects().len()), (1000, 100));
+        tally.reject("a.csv", Fault { line: 1001, code: Code::FieldCount, reason: "x".into() });
+        assert_eq!(tally.rejects.len(), 1000);
+        let counts: Vec<_> = tally.rejected().into_iter().map(|r| (r.code, r.rows)).collect();
+        assert_eq!(counts, [(Code::FieldCount, 1), (Code::BadKey, 1000)]);
         let warnings = tally.warnings();
         assert_eq!((warnings[0].count, warnings[0].lines.len()), (2000, 10));
     }

@@ -18,7 +18,7 @@ from federation import PUBLIC, Service, caim, succeed, until
 
 OK = 0
 EVENTS = ("started", "advanced", "finished")
-LINE = re.compile(r"^.+: ([0-9,]+ rows in )?[0-9]+\.[0-9] s$")
+LINE = re.compile(r"^.+: ([0-9,]+ rows in [0-9]+\.[0-9] s, [0-9,]+ a second|[0-9]+\.[0-9] s)$")
 
 
 class Intake(unittest.TestCase):
@@ -65,12 +65,14 @@ class Intake(unittest.TestCase):
         """Every event has the promised keys and types, and what has started finishes before the next one starts."""
         self.assertTrue(events)
         for event in events:
-            self.assertEqual(set(event), {"event", "what", "rows", "total", "seconds"})
+            self.assertEqual(set(event), {"event", "what", "rows", "total", "seconds", "rate", "remaining"})
             self.assertIn(event["event"], EVENTS)
             self.assertIs(type(event["what"]), str)
             self.assertIs(type(event["rows"]), int)
             self.assertIn(type(event["total"]), (int, type(None)))
             self.assertGreaterEqual(event["seconds"], 0)
+            for key in ("rate", "remaining"):
+                self.assertIn(type(event[key]), (float, type(None)))
         ends = [event for event in events if event["event"] != "advanced"]
         self.assertEqual([event["event"] for event in ends], ["started", "finished"] * (len(ends) // 2))
         for started, finished in zip(ends[::2], ends[1::2], strict=True):

@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use caim_connectors::{Collection, Format, IngestOptions, Progress, Report};
+use caim_connectors::{Collection, Format, IngestOptions, Report};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::Outcome;
-use super::progress::{Events, Shown};
+use super::progress;
 use crate::exit::{self, Exit};
 use crate::service;
 
@@ -25,6 +25,7 @@ Examples:
   caim ingest /srv/caim 'postgres://reader@localhost/omop?schema=cdm'
   caim ingest /srv/caim 'https://pacs/dicom-web/studies?StudyDate=2024*' --token-file token
   caim ingest /srv/caim 'https://ehr/fhir/Group/oncology/$export' --token-file token
+  caim ingest /srv/caim /archive/dicom --rejects /srv/rejects --copy-refused
   caim ingest /srv/caim /srv/drop --watch
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
@@ -58,6 +59,15 @@ pub struct Args {
     /// A source without any row is no error
     #[arg(long)]
     pub allow_empty: bool,
+    /// Write all that is rejected to a CSV file in this folder: path, line, table, stage, code, reason and fix
+    #[arg(long, value_name = "FOLDER")]
+    pub rejects: Option<PathBuf>,
+    /// Copy DICOM files that are refused to the folder of rejects
+    #[arg(long, requires = "rejects")]
+    pub copy_refused: bool,
+    /// Show a keyed hash in the place of each path of the source: in reports, events, errors and rejects
+    #[arg(long)]
+    pub hash_paths: bool,
     /// Stay, and take in each source whenever it has changed and then stopped changing
     #[arg(long, conflicts_with_all = ["dry_run", "sample"])]
     pub watch: bool,
@@ -79,14 +89,17 @@ impl Args {
             (None, Some(column)) => Collection::Column(column.clone()),
             (None, None) => Collection::Default,
         };
-        let Self { format, dry_run, sample, allow_empty, .. } = *self;
-        let token_file = self.token_file.clone();
+        let Self { format, dry_run, sample, allow_empty, copy_refused, hash_paths, .. } = *self;
+        let (token_file, rejects) = (self.token_file.clone(), self.rejects.clone());
         IngestOptions {
             format,
             collection,
             dry_run,
             sample,
             allow_empty,
+            copy_refused,
+            hash_paths,
+            rejects,
             token_file,
             ..IngestOptions::default()
         }
@@ -142,8 +155,7 @@ fn take_all(args: &Args) -> Outcome {
 
 /// Takes in one source and prints the report.
 fn take(args: &Args, source: &Path) -> anyhow::Result<Report> {
-    let shown: Box<dyn Progress> =
-        if args.json { Box::new(Events::default()) } else { Box::new(Shown::new()) };
+    let shown = if args.json { progress::events() } else { progress::shown() };
     let report = crate::ingest::ingest(&args.dir, source, &args.options(), shown.as_ref())?;
     let mut out = std::io::stdout().lock();
     if args.json {

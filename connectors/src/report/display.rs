@@ -27,7 +27,8 @@ impl Display for Report {
         list(f, "rejected rows", &self.rejects, |r| {
             let line = if r.line > 0 { format!(" line {}", r.line) } else { String::new() };
             format!("{}{line}: {}: {}; {}", r.file, r.code, r.reason, r.fix)
-        })
+        })?;
+        self.rejects_file.iter().try_for_each(|file| writeln!(f, "all rejects: {}", printable(file)))
     }
 }
 
@@ -142,10 +143,12 @@ mod tests {
                 table: "omop.person".into(),
                 file: "PERSON.csv".into(),
                 line: 17,
+                stage: Code::FieldCount.stage(),
                 code: Code::FieldCount,
                 reason: "17 fields instead of 18".into(),
                 fix: Code::FieldCount.fix().into(),
             }],
+            rejects_file: None,
             skipped: vec![Skipped { path: "__MACOSX/x".into(), reason: "junk".into() }],
             left_out: vec![column("a"), column("b")],
             derived: BuildReport::default(),

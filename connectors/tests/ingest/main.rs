@@ -23,5 +23,6 @@ mod own_mappings;
 mod postgres;
 mod quality;
 mod real_sources;
+mod rejects;
 mod repeats;
 mod table;
