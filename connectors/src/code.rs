@@ -156,6 +156,19 @@ codes! {
         "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
         "correct the place that is named; docs/node-operators.md has a whole example";
 
+    /// A file of a view that is no view.
+    ViewDefinition = "CAIM-I150", "view_definition",
+        "a file of DIR/views is a ViewDefinition of SQL on FHIR v2 that gives rows of one type of resource, with their key",
+        "correct the place that is named; docs/fhir.md has a whole example";
+    /// A view whose name, or that of a column, is taken.
+    ViewName = "CAIM-I151", "view_name",
+        "a view of the operator has a name of its own, and no column that every table has",
+        "give the view or the column another name";
+    /// A view that reads what names a person, or a column that cannot be stored.
+    ViewPersonal = "CAIM-I152", "view_personal",
+        "a view reads no names, addresses and narratives of persons, and its columns hold one value each",
+        "take the column out of the view, or let it read an element that names nobody";
+
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
         "a row has as many fields as the header has columns",

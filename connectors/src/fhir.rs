@@ -8,13 +8,14 @@
 //!      -> store      the patient of every row, duplicates and conflicts, landing tables
 //! ```
 //!
-//! Contained resources are parts of their resource, not resources. Names, notes, narratives and displays are in no
+//! Operators add views of their own ([`with_views`]). Contained resources are parts of their resource, not resources. Names, notes, narratives and displays are in no
 //! view: they are not stored.
 
 mod bundled;
 mod export;
 mod harvest;
 mod json;
+mod own;
 mod path;
 mod patients;
 mod reader;
@@ -26,6 +27,8 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+use caim_ontology::Models;
+
 use crate::ingest::Context;
 use crate::row_key::NameKey;
 use crate::source::Member;
@@ -35,6 +38,7 @@ use crate::{Code, Error, Result};
 use bundled::Views;
 pub(crate) use export::open as exported;
 use harvest::Field;
+pub use own::with_views;
 use patients::Patients;
 use reader::More;
 use store::Store;
@@ -57,7 +61,7 @@ pub(crate) fn ingest(
         return Err(Error::new(Code::Option, "--collection-column", reason)
             .with_fix("name the collection with --collection"));
     };
-    let views = Views::bundled(context.models, context.secret)?.under(context.pseudonyms);
+    let views = Views::of(context.models, context.secret)?.under(context.pseudonyms);
     let mut store = Store::new(&views, collection, context.limit, target, tally)?;
     let patients = register(context, collection, members, target, tally)?;
     let name = NameKey::new(context.secret);
@@ -69,6 +73,11 @@ pub(crate) fn ingest(
         return Err(Error::new(Code::NotFhir, place, reason));
     }
     store.finish(tally)
+}
+
+/// What besides bytes and the shared models decides the rows of FHIR sources: the definitions of the node's own views.
+pub(crate) fn rules(models: &Models) -> impl Iterator<Item = &str> {
+    own::tables(models).map(|(_, definition)| definition)
 }
 
 /// Whether a file begins like FHIR: with the name of the member that every resource has.

@@ -14,6 +14,7 @@ use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
+use crate::landing::shown;
 use crate::report::{BuildReport, Report};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
@@ -86,7 +87,7 @@ fn opened(
     if let Some(pulled) = dicomweb::open(source, options, progress)? {
         return Ok(pulled);
     }
-    match fhir::exported(source, options, progress)? {
+    match fhir::exported(source, models, options, progress)? {
         Some(exported) => Ok(exported),
         None => Source::open(source),
     }
@@ -117,7 +118,7 @@ impl Ingest<'_> {
         self.check_rows(old, &tally)?;
         match target {
             Target::Commit(mut commit, forgotten) => {
-                forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&table.table, *rows));
+                forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&shown(table), *rows));
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
                 audit::note(warehouse, number, &tally.all_removed())?;
@@ -244,6 +245,9 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
 fn recipe(models: &Models, pseudonyms: &Pseudonyms, plan: &Plan<'_>) -> Result<String> {
     let mut rules = vec![models.version(), pseudonyms.fingerprint()?];
     rules.extend(plan.rules().into_iter().map(str::to_owned));
+    if plan.format() == Format::Fhir {
+        rules.extend(fhir::rules(models).map(str::to_owned));
+    }
     Ok(serde_json::json!([READING, rules]).to_string())
 }
 

@@ -80,6 +80,7 @@ pub use audit::removed;
 pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
 pub use code::Code;
 pub use error::{Error, Result};
+pub use fhir::with_views;
 pub use forget::{Removed, forget};
 pub use identity::{Identity, OmopColumn, Uids};
 pub use ingest::ingest;

@@ -33,6 +33,11 @@ pub struct DataModel {
 pub struct Table {
     /// Name in SQL, lower case.
     pub name: String,
+    /// Name in the warehouse: `name`, and for a table of a node's own a mark of its definition behind it, so that rows
+    /// of two definitions never meet.
+    pub stored: String,
+    /// What defines a table that a node's operator has added; `None` for the tables that all nodes share.
+    pub definition: Option<Arc<str>>,
     /// Other names that sources use for the table, lower case; read at ingest only.
     pub also: Vec<String>,
     /// What a row is, for the catalogue.
@@ -277,6 +282,28 @@ impl Models {
         models
     }
 
+    /// The same models with further tables of this node alone. The [version](Self::version) stays: it is about what all
+    /// nodes share.
+    ///
+    /// # Errors
+    /// When there is no such schema, it has a table of that name, or a foreign key points nowhere.
+    pub fn with_own_tables(&self, schema: &str, tables: Vec<Table>) -> Result<Self, ModelError> {
+        let mut models = self.clone();
+        let fault = |reason: String| ModelError::File { file: schema.to_owned(), reason };
+        let Some(model) = models.by_schema.get_mut(schema) else {
+            return Err(fault("there is no such data model".into()));
+        };
+        let known = &mut Arc::make_mut(model).tables;
+        for table in tables {
+            if known.iter().any(|other| other.name == table.name) {
+                return Err(fault(format!("it has a table {} already", table.name)));
+            }
+            known.push(table);
+        }
+        models.check_references()?;
+        Ok(models)
+    }
+
     /// The same models, where columns have more [values](Column::values): by schema, table and stored name of the
     /// column. Names that are not there are passed over.
     #[must_use]
@@ -346,7 +373,7 @@ impl Models {
         self.model(schema)?.tables.iter().find(|t| t.name == wanted || t.also.contains(&wanted))
     }
 
-    /// One line that changes when any model changes: part of what an answer depends on.
+    /// One line that changes when any model changes that nodes share: part of what an answer depends on.
     #[must_use]
     pub fn version(&self) -> String {
         self.by_schema.values().map(|m| format!("{}@{}", m.schema, m.version)).collect::<Vec<_>>().join(",")

@@ -17,6 +17,7 @@ mod manifest;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use caim_ontology::Models;
 use reqwest::header::{CONTENT_LOCATION, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -41,7 +42,12 @@ const MANIFEST_BYTES: usize = 64 << 20;
 ///
 /// # Errors
 /// When the server cannot be reached, refuses, or sends what is no export.
-pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Option<Source>> {
+pub(crate) fn open(
+    path: &Path,
+    models: &Models,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Option<Source>> {
     let Some(text) = path.to_str().filter(|text| is_one(text)) else { return Ok(None) };
     options.reads_as(Format::Fhir, "an export of a FHIR server")?;
     let url = http::address(text)?;
@@ -50,7 +56,8 @@ pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress
         let reason = "_since leaves out what is older, but an export takes the place of the one before";
         return Err(Error::new(Code::Web, name, reason).with_fix("ask for all: leave _since out"));
     }
-    let export = Export { http: Http::new(&name, options.token_file.as_deref())?, url, name, progress };
+    let http = Http::new(&name, options.token_file.as_deref())?;
+    let export = Export { http, url, name, types: bundled::types(models)?, progress };
     export.http.wait(|| export.pull()).map(Some)
 }
 
@@ -63,6 +70,8 @@ struct Export<'e> {
     http: Http,
     url: Url,
     name: String,
+    /// The types of resources that have a table.
+    types: Vec<String>,
     progress: &'e dyn Progress,
 }
 
@@ -90,7 +99,7 @@ impl Export<'_> {
     async fn start(&self) -> Result<Url> {
         let mut url = self.url.clone();
         if !url.query_pairs().any(|(key, _)| key == "_type") {
-            url.query_pairs_mut().append_pair("_type", &bundled::types()?.join(","));
+            url.query_pairs_mut().append_pair("_type", &self.types.join(","));
         }
         let response = self
             .http

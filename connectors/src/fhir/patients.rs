@@ -19,6 +19,8 @@ use crate::target::Target;
 
 /// The type of the resources that are patients.
 pub(super) const PATIENT: &str = "Patient";
+/// The members by which resources say whom they are about, as FHIR's compartment of patients lists them.
+const SUBJECTS: [&str; 4] = ["subject", "patient", "beneficiary", "individual"];
 /// The code system of types of identifiers.
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 
@@ -140,7 +142,7 @@ impl<'c> Patients<'c> {
             let number = self.names.get(&self.name.hash(&format!("{PATIENT}/{id}")));
             return number.map_or_else(|| Whose::Unknown(id.into_owned()), |number| Whose::Known(*number));
         }
-        let Some(subject) = resource.value.get("subject").or_else(|| resource.value.get("patient")) else {
+        let Some(subject) = SUBJECTS.iter().find_map(|member| resource.value.get(member)) else {
             return Whose::Nobody;
         };
         match subject.text_of("reference") {

@@ -12,7 +12,7 @@ use super::harvest::{Harvest, Reaped, Rows};
 use super::patients::{Found, Others, Patients};
 use super::seen::{Seen, Sight};
 use super::{RESOURCE, SCHEMA};
-use crate::landing::{Patient, row_keys};
+use crate::landing::{Patient, row_keys, shown};
 use crate::tally::{Fault, Tally};
 use crate::target::{Target, Writer};
 use crate::{Code, Result};
@@ -56,7 +56,7 @@ impl<'s> Store<'s> {
     ) -> Result<Self> {
         let mut writers = Vec::with_capacity(views.tables.len());
         for ViewTable { landing, .. } in &views.tables {
-            tally.table(&landing.name.to_string());
+            tally.table(&shown(&landing.name));
             writers.push(target.writer(&landing.name, Arc::clone(&landing.schema))?);
         }
         Ok(Self {
@@ -83,12 +83,17 @@ impl<'s> Store<'s> {
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<()> {
-        let Harvest { resources, rows, faults, without_view } = harvest;
+        let Harvest { resources, rows, faults, unfit, without_view } = harvest;
         self.resources += resources.len() as u64 + without_view.values().sum::<u64>();
         for (ty, count) in without_view {
             *self.without_view.entry(ty).or_default() += count;
         }
         self.refuse(faults, file, tally);
+        for (table, fault) in unfit {
+            self.present(table, tally);
+            tally.read(1);
+            tally.reject(file, fault);
+        }
         let owners = self.patients(&resources, patients, target, tally)?;
         let mut batches = Vec::with_capacity(rows.len());
         let mut contents = vec![0_u64; resources.len()];
@@ -236,7 +241,7 @@ impl<'s> Store<'s> {
         let count =
             |wanted: Fate| rows.owners.iter().filter(|owner| fate(owner) == Some(wanted)).count() as u64;
         let (kept, duplicates) = (count(Fate::Kept), count(Fate::Duplicate));
-        tally.table(&table.landing.name.to_string());
+        tally.table(&table.shown());
         tally.read(kept + duplicates);
         tally.kept(kept);
         tally.duplicates(duplicates);
@@ -255,7 +260,7 @@ impl<'s> Store<'s> {
     /// Makes a table the one that is counted for.
     fn present(&self, table: usize, tally: &mut Tally) {
         if let Some(table) = self.views.tables.get(table) {
-            tally.table(&table.landing.name.to_string());
+            tally.table(&table.shown());
         }
     }
 }
