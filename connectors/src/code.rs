@@ -168,6 +168,10 @@ codes! {
     ViewPersonal = "CAIM-I152", "view_personal",
         "a view reads no names, addresses and narratives of persons, and its columns hold one value each",
         "take the column out of the view, or let it read an element that names nobody";
+    /// Changes of something that was not taken in as a whole.
+    Since = "CAIM-I153", "since",
+        "changes are asked for where a whole export of the same address and collection was taken in, by the same rules",
+        "ingest the address without --since: that takes in all of it, and mends what changes alone leave out";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -229,6 +233,10 @@ codes! {
     ViewMismatch = "CAIM-I234", "view_mismatch",
         "a resource has at most one value where its table has one",
         "correct the resource: it is not valid FHIR R4 at the place that is named";
+    /// A resource of an export of changes whose patient nobody told.
+    UnknownPatient = "CAIM-I235", "unknown_patient",
+        "a resource of an export of changes is about a patient whom it or an earlier export tells",
+        "ingest the address without --since";
 
     /// Values that could not be read became NULL.
     UnreadableValue = "CAIM-I301", "unreadable_value",
@@ -302,6 +310,14 @@ codes! {
     SeveralSystems = "CAIM-I332", "several_systems",
         "patient identifiers of a system that is no alias belong to the default issuer",
         "name the other systems in issuer_aliases, or the right one as fhir_system in [identity]";
+    /// Rows of earlier versions of resources.
+    Superseded = "CAIM-I350", "superseded",
+        "the rows of a resource that an export of changes tells anew, or says to be gone, leave",
+        "nothing to do";
+    /// Patients with another identifier than before.
+    MovedPatient = "CAIM-I351", "moved_patient",
+        "a patient whose identifier has changed is somebody else in what comes in from then on",
+        "ingest the address without --since, so that all their records move";
 }
 
 impl fmt::Display for Code {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::since::Since;
 use crate::{Code, Error, Result};
 
 /// How a source is ingested.
@@ -25,6 +26,8 @@ pub struct IngestOptions {
     pub token_file: Option<PathBuf>,
     /// A source without rows may replace one with rows.
     pub allow_empty: bool,
+    /// Only what has changed since then is asked for.
+    pub since: Option<Since>,
 }
 
 /// A connector.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::json::{Kind, Value};
 use super::path;
+use super::superseded::Earlier;
 use super::texts::{Entry, Resource};
 use crate::Result;
 use crate::identity::{FhirRule, Pseudonym};
@@ -132,6 +133,26 @@ impl<'c> Patients<'c> {
         let url = url.filter(|(text, _)| text.contains("://")).map(|(_, hash)| hash);
         self.known.push(Known { patient, url });
         Ok(named.is_some_and(|(system, _)| self.is_another(system.as_deref())))
+    }
+
+    /// Takes the patients whom earlier exports tell and this one does not. Says how many of those whom both tell are
+    /// somebody else now.
+    pub(super) fn remember(&mut self, earlier: &Earlier<'_>, target: &mut Target) -> Result<u64> {
+        let (pseudonyms, mut moved) = (target.pseudonyms()?, 0);
+        for (id, ordinal) in earlier.patients()? {
+            let by_id = self.name.hash(&format!("{PATIENT}/{id}"));
+            let pseudonym = pseudonyms.get(&ordinal).copied();
+            if let Some(number) = self.names.get(&by_id) {
+                let known = self.known.get(*number as usize).map(|known| known.patient.pseudonym);
+                moved += u64::from(pseudonym.is_some() && known != pseudonym);
+                continue;
+            }
+            let pseudonym = pseudonym.unwrap_or(Pseudonym([0; 32]));
+            let patient = Patient { pseudonym, ordinal: target.ordinal(&pseudonym)? };
+            self.names.insert(by_id, u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+            self.known.push(Known { patient, url: None });
+        }
+        Ok(moved)
     }
 
     /// Whom a resource is about.
