@@ -16,7 +16,8 @@ use crate::{setup, vocabulary};
 /// When the folder is no node, or the source as a whole cannot be taken in. Rejected rows are no error.
 pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Report> {
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    let (warehouse, secret, models) =
+        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
     let options = IngestOptions { tables: Some(dir.join("tables")), ..options.clone() };
     Ok(caim_connectors::ingest(&warehouse, &models, &config.identity, &secret, source, &options, progress)?)
 }
@@ -27,7 +28,8 @@ pub fn ingest(dir: &Path, source: &Path, options: &IngestOptions, progress: &dyn
 /// When the folder is no node, or its tables cannot be read or written.
 pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    let (warehouse, secret, models) =
+        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
     Ok(caim_connectors::build(&warehouse, &models, &secret, progress)?)
 }
 
@@ -37,7 +39,8 @@ pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
 /// When the folder is no node, or has no such batch.
 pub fn rollback(dir: &Path, batch: u64, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    let (warehouse, secret, models) =
+        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
     Ok(caim_connectors::rollback(&warehouse, &models, &secret, batch, progress)?)
 }
 
@@ -47,6 +50,7 @@ pub fn rollback(dir: &Path, batch: u64, progress: &dyn Progress) -> Result<Build
 /// When the folder is no node, or its tables cannot be read or written.
 pub fn forget(dir: &Path, patient: (Option<&str>, &str), progress: &dyn Progress) -> Result<Removed> {
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
+    let (warehouse, secret, models) =
+        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
     Ok(caim_connectors::forget(&warehouse, &models, &config.identity, &secret, patient, progress)?)
 }

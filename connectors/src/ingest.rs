@@ -4,18 +4,23 @@
 //! other content takes the place of the old in one commit; another source is added. Until the commit is
 //! published, readers see the old epoch.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use caim_ontology::Models;
-use caim_warehouse::{Batch, Commit, Epoch, NewBatch, Warehouse};
+use caim_warehouse::{Batch, BatchId, Commit, Epoch, NewBatch, Warehouse};
+use sha2::{Digest, Sha256};
 
 use crate::audit;
 use crate::build::{self, Builder};
 use crate::detect::Plan;
+use crate::fhir::Earlier;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
+use crate::landing::shown;
 use crate::rejects::Paths;
 use crate::report::{BuildReport, Report};
+use crate::since::{self, Chains};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
@@ -65,15 +70,16 @@ fn take(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let mut source = opened(source, models, options, progress)?;
-    let pseudonyms = Pseudonyms::new(secret, identity)?;
-    let current = warehouse.current()?;
+    let (pseudonyms, current) = (Pseudonyms::new(secret, identity)?, warehouse.current()?);
+    let rules = hex::encode(Sha256::digest(recipe(models, &pseudonyms, &Plan::Fhir(Vec::new()))?));
+    let chains = Chains { warehouse, epoch: &current, rules: &rules };
+    let mut source = opened(source, models, options, &chains, progress)?;
     let mut tally = Tally::new(options, secret);
     tally.not_read(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
     source.retain(&plan.names());
     let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
-    if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
+    if options.commits() && (is_known(&current, &batch) || tells_nothing(&source)) {
         let told = tally.told(&source.path.to_string_lossy());
         return unchanged(told, &batch, &current).with_derived(warehouse, models, secret, progress);
     }
@@ -85,7 +91,11 @@ fn take(
         limit: options.sample.unwrap_or(u64::MAX),
         progress,
     };
-    Ingest { source: &source, plan: &plan, batch, options, context: &context }.run(warehouse, current, tally)
+    let whole = whole_identity(&source.path.to_string_lossy(), plan.format(), &options.collection);
+    let earlier = source.since().map(|_| since::numbers(&current, &whole));
+    let ingest =
+        Ingest { source: &source, plan: &plan, batch, earlier, rules: &rules, options, context: &context };
+    ingest.run(warehouse, current, tally)
 }
 
 /// The source at a path, or what a database or a server sends.
@@ -93,15 +103,20 @@ fn opened(
     source: &Path,
     models: &Models,
     options: &IngestOptions,
+    chains: &Chains<'_>,
     progress: &dyn Progress,
 ) -> Result<Source> {
+    if options.since.is_some() && !source.to_str().is_some_and(fhir::is_export) {
+        let reason = "--since is for the export of a FHIR server: no other source tells what has changed";
+        return Err(Error::new(Code::Since, "--since", reason).with_fix("leave --since out"));
+    }
     if let Some(fetched) = database::open(source, models, options, progress)? {
         return Ok(fetched);
     }
     if let Some(pulled) = dicomweb::open(source, options, progress)? {
         return Ok(pulled);
     }
-    match fhir::exported(source, options, progress)? {
+    match fhir::exported(source, models, options, chains, progress)? {
         Some(exported) => Ok(exported),
         None => Source::open(source),
     }
@@ -112,6 +127,10 @@ struct Ingest<'i> {
     source: &'i Source,
     plan: &'i Plan<'i>,
     batch: NewBatch,
+    /// The batches of the same server, where the source tells what has changed since.
+    earlier: Option<BTreeSet<BatchId>>,
+    /// By which rules resources are read.
+    rules: &'i str,
     options: &'i IngestOptions,
     context: &'i Context<'i>,
 }
@@ -120,12 +139,14 @@ impl Ingest<'_> {
     fn run(self, warehouse: &Warehouse, current: Epoch, mut tally: Tally) -> Result<Report> {
         let (mut target, base) = self.begin(warehouse, current)?;
         let old = known(&base, &self.batch);
-        if let Some(old) = old.filter(|old| old.content == self.batch.content && self.options.commits()) {
-            tracing::debug!(batch = %old.id, "another process has committed the same content meanwhile");
+        if is_known(&base, &self.batch) && self.options.commits() {
+            tracing::debug!("another process has committed the same content meanwhile");
             return Ok(unchanged(self.told(&tally), &self.batch, &base));
         }
-        if let (Target::Commit(commit, _), Some(old)) = (&mut target, old) {
-            commit.remove_batch(&old.id);
+        self.check_earlier(&base)?;
+        if let Target::Commit(commit, _) = &mut target {
+            // A whole export takes the place of the one before and of the changes since.
+            since::numbers(&base, &self.batch.source).iter().for_each(|batch| commit.remove_batch(batch));
         }
         self.read(&mut target, &base, old, &mut tally)?;
         self.source.check_unchanged()?;
@@ -133,10 +154,11 @@ impl Ingest<'_> {
         let (told, rejects_file) = (self.told(&tally), tally.finish_rejects()?);
         match target {
             Target::Commit(mut commit, forgotten) => {
-                forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&table.table, *rows));
+                forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&shown(table), *rows));
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
                 audit::note(warehouse, &commit, &tally)?;
+                since::note(warehouse, *commit.batch(), self.source.exported.as_ref(), self.rules)?;
                 let before = commit.base().number();
                 let epoch = commit.publish()?;
                 build::made(warehouse, &epoch, self.context.models)?;
@@ -178,10 +200,28 @@ impl Ingest<'_> {
                 dicom_table::ingest(self.context, members, target, base, replaced, tally)
             }
             Plan::Dicom(members) => dicom::ingest(self.context, members, target, base, replaced, tally),
-            Plan::Fhir(members) => fhir::ingest(self.context, members, target, tally),
+            Plan::Fhir(members) => {
+                let exported = self.source.exported.as_ref();
+                let deleted = exported.map_or(&[][..], |exported| &exported.deleted);
+                let batches = self.earlier.clone();
+                let earlier = batches.map(|batches| Earlier { epoch: base, batches, deleted });
+                fhir::ingest(self.context, members, earlier.as_ref(), target, tally)
+            }
             Plan::Omop(files) => omop::ingest(self.context, files, target, tally),
             Plan::Table(members) => table::ingest(self.context, members, target, tally),
         }
+    }
+
+    /// Changes are those since batches that are still there.
+    fn check_earlier(&self, base: &Epoch) -> Result<()> {
+        let Some(earlier) = &self.earlier else { return Ok(()) };
+        let place = self.source.path.to_string_lossy();
+        if *earlier
+            == since::numbers(base, &whole_identity(&place, self.plan.format(), &self.options.collection))
+        {
+            return Ok(());
+        }
+        Err(Error::new(Code::Changed, place, "another process has taken in the same server meanwhile"))
     }
 
     /// A source that has lost all its rows is more often a disk that is not mounted than a decision.
@@ -204,6 +244,9 @@ fn plan<'m>(
     current: &Epoch,
     tally: &mut Tally,
 ) -> Result<Plan<'m>> {
+    if source.since().is_some() && source.members.is_empty() {
+        return Ok(Plan::Fhir(Vec::new()));
+    }
     if source.members.is_empty() {
         return plan_for_nothing(source, options, current);
     }
@@ -251,13 +294,19 @@ fn evidence(format: Format) -> Evidence {
     }
 }
 
-/// Path, connector and collection, as a JSON array: no two sources have the same text.
+/// What tells a source from others.
 fn identity_of(source: &Source, format: Format, collection: &Collection) -> String {
+    let whole = whole_identity(&source.path.to_string_lossy(), format, collection);
+    source.since().map_or(whole.clone(), |since| since::identity(&whole, since))
+}
+
+/// Path, connector and collection, as a JSON array: no two sources have the same text.
+pub(crate) fn whole_identity(path: &str, format: Format, collection: &Collection) -> String {
     let collection = match collection {
         Collection::Column(name) => ("column", name.as_str()),
         Collection::Id(_) | Collection::Default => ("id", collection.id().unwrap_or_default()),
     };
-    serde_json::json!([source.path.to_string_lossy(), format.name(), collection]).to_string()
+    serde_json::json!([path, format.name(), collection]).to_string()
 }
 
 /// All that decides, besides the bytes of a source, what its landing rows become. What is derived from them follows
@@ -265,11 +314,25 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
 fn recipe(models: &Models, pseudonyms: &Pseudonyms, plan: &Plan<'_>) -> Result<String> {
     let mut rules = vec![models.version(), pseudonyms.fingerprint()?];
     rules.extend(plan.rules().into_iter().map(str::to_owned));
+    if plan.format() == Format::Fhir {
+        rules.extend(fhir::rules(models).map(str::to_owned));
+    }
     Ok(serde_json::json!([READING, rules]).to_string())
 }
 
 fn known<'e>(epoch: &'e Epoch, batch: &NewBatch) -> Option<&'e Batch> {
     epoch.batches().iter().find(|old| old.source == batch.source)
+}
+
+/// Whether a batch is there as it would become: a whole export after which there were changes is not.
+fn is_known(epoch: &Epoch, batch: &NewBatch) -> bool {
+    since::chain(epoch, &batch.source).map(|old| &old.content).eq([&batch.content])
+}
+
+/// Whether nothing has changed since the moment from which on a source tells changes.
+fn tells_nothing(source: &Source) -> bool {
+    let nothing = source.exported.as_ref().is_some_and(|exported| exported.deleted.is_empty());
+    source.since().is_some() && source.members.is_empty() && nothing
 }
 
 fn unchanged(source: String, batch: &NewBatch, epoch: &Epoch) -> Report {

@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::report::Skipped;
+use crate::since::Exported;
 use crate::{Code, Error, Result};
 use archive::Zipped;
 pub(crate) use header::Header;
@@ -41,6 +42,8 @@ pub(crate) struct Source {
     stamps: Vec<Stamp>,
     /// What tells the content of fetched tables from another, with their names.
     contents: Vec<(String, Vec<u8>)>,
+    /// What an export of a server says of itself.
+    pub(crate) exported: Option<Exported>,
 }
 
 /// One readable file of a source.
@@ -122,7 +125,7 @@ impl Source {
                 (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
         };
-        Ok(Self { path, members, skipped, stamps, contents: Vec::new() })
+        Ok(Self { path, members, skipped, stamps, contents: Vec::new(), exported: None })
     }
 
     /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
@@ -131,7 +134,7 @@ impl Source {
         let member =
             |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        Self::of_members(name, members, contents)
     }
 
     /// Files that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
@@ -149,7 +152,17 @@ impl Source {
             Member { name, kind, place: Place::Part(part) }
         };
         let members = objects.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        Self::of_members(name, members, contents)
+    }
+
+    fn of_members(name: &str, members: Vec<Member>, contents: Vec<(String, Vec<u8>)>) -> Self {
+        let path = PathBuf::from(name);
+        Self { path, members, skipped: Vec::new(), stamps: Vec::new(), contents, exported: None }
+    }
+
+    /// From which moment on the source tells changes; `None` where it tells all.
+    pub(crate) fn since(&self) -> Option<&str> {
+        self.exported.as_ref()?.since.as_deref()
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.

@@ -31,11 +31,12 @@ import quality
 import schemas
 import terminal
 import utility
+import views
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
     foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, quality, schemas,
-    terminal, utility,
+    terminal, utility, views,
 ]
 
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use caim_connectors::{Collection, Format, IngestOptions, Report};
+use caim_connectors::{Collection, Format, IngestOptions, Report, Since};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::Outcome;
@@ -26,6 +26,7 @@ Examples:
   caim ingest /srv/caim 'https://pacs/dicom-web/studies?StudyDate=2024*' --token-file token
   caim ingest /srv/caim 'https://ehr/fhir/Group/oncology/$export' --token-file token
   caim ingest /srv/caim /archive/dicom --rejects /srv/rejects --copy-refused
+  caim ingest /srv/caim 'https://ehr/fhir/$export' --since last
   caim ingest /srv/caim /srv/drop --watch
 
 A source that was taken in before is replaced when it changed and left alone when it did not.
@@ -56,6 +57,9 @@ pub struct Args {
     /// File with the bearer token of a DICOMweb or FHIR server
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Take in only what has changed since a moment, or since the last export of the same address: a FHIR server's export
+    #[arg(long, value_name = "TIME|last", conflicts_with = "watch")]
+    pub since: Option<Since>,
     /// A source without any row is no error
     #[arg(long)]
     pub allow_empty: bool,
@@ -101,6 +105,7 @@ impl Args {
             hash_paths,
             rejects,
             token_file,
+            since: self.since.clone(),
             ..IngestOptions::default()
         }
     }

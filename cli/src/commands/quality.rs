@@ -43,7 +43,7 @@ pub struct Args {
 /// When the folder is no node, its tables cannot be read, or the page cannot be written.
 pub fn run(args: Args) -> Outcome {
     let config = NodeConfig::load(&args.dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models(&args.dir)?);
+    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models_of_node(&args.dir)?);
     let quality = caim_connectors::quality(&warehouse, &models, &args.dir.join(LIMITS))?;
     if let Some(path) = &args.html {
         let page = html::page(&config.node.name, &quality);

@@ -75,7 +75,7 @@ impl Session {
     pub(super) fn register_landing(&mut self, builder: Builder<'_>, commit: &Commit) -> Result<()> {
         for model in builder.models.iter() {
             for table in &model.tables {
-                let name = TableName::new(&model.schema, &table.name);
+                let name = TableName::new(&model.schema, &table.stored);
                 if model.schema == COMMON {
                     self.register(&TableName::new(SHEETS, &table.name), stored_schema(table), commit)?;
                 }
@@ -94,9 +94,9 @@ impl Session {
     pub(super) fn register_epoch(&mut self, epoch: &Epoch, models: &Models) -> Result<()> {
         for model in models.iter() {
             for table in &model.tables {
+                let files = epoch.files(&TableName::new(&model.schema, &table.stored)).iter();
+                let paths = files.map(|file| epoch.path(file)).collect::<std::result::Result<_, _>>()?;
                 let name = TableName::new(&model.schema, &table.name);
-                let files = epoch.files(&name).iter().map(|file| epoch.path(file));
-                let paths = files.collect::<std::result::Result<_, _>>()?;
                 self.register_files(&name, stored_schema(table), paths)?;
             }
         }

@@ -29,6 +29,11 @@ impl Seen {
         Self { types: (0..tables).map(|_| HashMap::default()).collect() }
     }
 
+    /// Whether a resource came.
+    pub(super) fn has(&self, table: usize, id: u64) -> bool {
+        self.types.get(table).is_some_and(|known| known.contains_key(&id))
+    }
+
     /// Looks a resource up, and remembers it at its first sight.
     pub(super) fn look(&mut self, table: usize, id: u64, content: u64) -> Sight {
         let Some(known) = self.types.get_mut(table) else { return Sight::First };

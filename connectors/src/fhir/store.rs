@@ -9,13 +9,15 @@ use rayon::prelude::*;
 
 use super::bundled::{ViewTable, Views};
 use super::harvest::{Harvest, Reaped, Rows};
-use super::patients::{Found, Others, Patients};
+use super::patients::{Found, Others, Patients, Whose};
 use super::seen::{Seen, Sight};
 use super::{RESOURCE, SCHEMA};
-use crate::landing::{Patient, row_keys};
+use crate::landing::{Patient, row_keys, shown};
 use crate::tally::{Fault, Tally};
 use crate::target::{Target, Writer};
 use crate::{Code, Result};
+
+const UNKNOWN: &str = "its patient is neither in this export of changes nor in earlier ones";
 
 /// Receives the rows of one source.
 pub(super) struct Store<'s> {
@@ -27,6 +29,8 @@ pub(super) struct Store<'s> {
     /// Resources of each table that came in, and how many may.
     taken: Vec<u64>,
     limit: u64,
+    /// Resources of patients whom nobody told do not come in.
+    only_known: bool,
     without_view: BTreeMap<String, u64>,
     /// Resources, with a view or without.
     pub(super) resources: u64,
@@ -56,7 +60,7 @@ impl<'s> Store<'s> {
     ) -> Result<Self> {
         let mut writers = Vec::with_capacity(views.tables.len());
         for ViewTable { landing, .. } in &views.tables {
-            tally.table(&landing.name.to_string());
+            tally.table(&shown(&landing.name));
             writers.push(target.writer(&landing.name, Arc::clone(&landing.schema))?);
         }
         Ok(Self {
@@ -67,11 +71,18 @@ impl<'s> Store<'s> {
             taken: vec![0; writers.len()],
             writers,
             limit,
+            only_known: false,
             without_view: BTreeMap::new(),
             resources: 0,
             not_fhir: 0,
             broken: 0,
         })
+    }
+
+    /// Rejects resources of patients whom nobody told: whoever was told by another number would be two patients, and
+    /// whoever was forgotten would come back.
+    pub(super) fn only_known(&mut self) {
+        self.only_known = true;
     }
 
     /// Takes the next resources of `file`.
@@ -83,13 +94,18 @@ impl<'s> Store<'s> {
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<()> {
-        let Harvest { resources, rows, faults, without_view } = harvest;
+        let Harvest { mut resources, rows, faults, unfit, without_view } = harvest;
         self.resources += resources.len() as u64 + without_view.values().sum::<u64>();
         for (ty, count) in without_view {
             *self.without_view.entry(ty).or_default() += count;
         }
         self.refuse(faults, file, tally);
-        let owners = self.patients(&resources, patients, target, tally)?;
+        for (table, fault) in unfit {
+            self.present(table, tally);
+            tally.read(1);
+            tally.reject(file, fault);
+        }
+        let owners = self.patients(&mut resources, patients, target, tally)?;
         let mut batches = Vec::with_capacity(rows.len());
         let mut contents = vec![0_u64; resources.len()];
         for (table, rows) in self.views.tables.iter().zip(rows) {
@@ -117,14 +133,14 @@ impl<'s> Store<'s> {
         Ok(())
     }
 
-    /// Ends all tables, and names the types of resources that no view takes.
-    pub(super) fn finish(self, tally: &mut Tally) -> Result<()> {
+    /// Ends all tables, and names the types of resources that no view takes. Says which resources came in.
+    pub(super) fn finish(self, tally: &mut Tally) -> Result<Seen> {
         // Sorting and encoding what is left is most of the work of writing.
         self.writers.into_par_iter().try_for_each(Writer::finish)?;
         for (ty, count) in self.without_view {
             tally.warn_about(SCHEMA, Code::NoView, Some(&ty), count);
         }
-        Ok(())
+        Ok(self.seen)
     }
 
     fn refuse(&mut self, faults: Vec<Fault>, file: &str, tally: &mut Tally) {
@@ -143,13 +159,19 @@ impl<'s> Store<'s> {
     /// The patient of every resource.
     fn patients(
         &mut self,
-        resources: &[Reaped],
+        resources: &mut [Reaped],
         patients: &Patients<'_>,
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<Vec<Option<Patient>>> {
         let mut owners = Vec::with_capacity(resources.len());
         for resource in resources {
+            if self.only_known && matches!(resource.whose, Whose::Unknown(_)) {
+                let (line, code, reason) = (resource.line, Code::UnknownPatient, UNKNOWN.to_owned());
+                resource.fault.get_or_insert(Fault { line, code, reason });
+                owners.push(None);
+                continue;
+            }
             let found = self.others.patient(&resource.whose, patients, target)?;
             let (patient, doubt) = match found {
                 Found::Known(patient) => (Some(patient), None),
@@ -236,7 +258,7 @@ impl<'s> Store<'s> {
         let count =
             |wanted: Fate| rows.owners.iter().filter(|owner| fate(owner) == Some(wanted)).count() as u64;
         let (kept, duplicates) = (count(Fate::Kept), count(Fate::Duplicate));
-        tally.table(&table.landing.name.to_string());
+        tally.table(&table.shown());
         tally.read(kept + duplicates);
         tally.kept(kept);
         tally.duplicates(duplicates);
@@ -255,7 +277,7 @@ impl<'s> Store<'s> {
     /// Makes a table the one that is counted for.
     fn present(&self, table: usize, tally: &mut Tally) {
         if let Some(table) = self.views.tables.get(table) {
-            tally.table(&table.landing.name.to_string());
+            tally.table(&table.shown());
         }
     }
 }

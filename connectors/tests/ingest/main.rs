@@ -20,6 +20,7 @@ mod fixture;
 mod forget;
 mod omop;
 mod own_mappings;
+mod own_views;
 mod postgres;
 mod quality;
 mod real_sources;
