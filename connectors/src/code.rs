@@ -174,7 +174,7 @@ codes! {
         "take the column out of the view, or let it read an element that names nobody";
     /// Changes of something that was not taken in as a whole.
     Since = "CAIM-I153", "since",
-        "changes are asked for where a whole export of the same address and collection was taken in, by the same rules",
+        "changes are asked for where the whole of the same address and collection was taken in, by the same rules",
         "ingest the address without --since: that takes in all of it, and mends what changes alone leave out";
 
     /// A row with too few or too many fields.

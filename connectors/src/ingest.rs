@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use arrow::array::{BooleanArray, RecordBatch};
 use caim_ontology::Models;
-use caim_warehouse::{Batch, BatchId, Commit, Epoch, NewBatch, Warehouse};
+use caim_warehouse::{Batch, BatchId, Commit, Epoch, NewBatch, TableName, Warehouse};
 use sha2::{Digest, Sha256};
 
 use crate::audit;
@@ -71,7 +72,10 @@ fn take(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let (pseudonyms, current) = (Pseudonyms::new(secret, identity)?, warehouse.current()?);
-    let rules = hex::encode(Sha256::digest(recipe(models, &pseudonyms, &Plan::Fhir(Vec::new()))?));
+    let rules = |format| {
+        let recipe = Plan::nothing(format).map(|plan| recipe(models, &pseudonyms, &plan)).transpose()?;
+        Ok(hex::encode(Sha256::digest(recipe.unwrap_or_default())))
+    };
     let chains = Chains { warehouse, epoch: &current, rules: &rules };
     let mut source = opened(source, models, options, &chains, progress)?;
     let mut tally = Tally::new(options, secret);
@@ -80,6 +84,10 @@ fn take(
     source.retain(&plan.names());
     let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
     if options.commits() && (is_known(&current, &batch) || tells_nothing(&source)) {
+        // What is there tells up to the present moment as well.
+        if let (Some(old), Some(exported)) = (known(&current, &batch), &source.exported) {
+            since::note(warehouse, old.id, Some(exported), &rules(plan.format())?)?;
+        }
         let told = tally.told(&source.path.to_string_lossy());
         return unchanged(told, &batch, &current).with_derived(warehouse, models, secret, progress);
     }
@@ -93,8 +101,8 @@ fn take(
     };
     let whole = whole_identity(&source.path.to_string_lossy(), plan.format(), &options.collection);
     let earlier = source.since().map(|_| since::numbers(&current, &whole));
-    let ingest =
-        Ingest { source: &source, plan: &plan, batch, earlier, rules: &rules, options, context: &context };
+    let rules = rules(plan.format())?;
+    let ingest = Ingest { source: &source, plan: &plan, batch, earlier, rules, options, context: &context };
     ingest.run(warehouse, current, tally)
 }
 
@@ -106,11 +114,13 @@ fn opened(
     chains: &Chains<'_>,
     progress: &dyn Progress,
 ) -> Result<Source> {
-    if options.since.is_some() && !source.to_str().is_some_and(fhir::is_export) {
-        let reason = "--since is for the export of a FHIR server: no other source tells what has changed";
+    if options.since.is_some()
+        && !source.to_str().is_some_and(|text| fhir::is_export(text) || database::is_one(text))
+    {
+        let reason = "only the export of a FHIR server and a database tell what has changed";
         return Err(Error::new(Code::Since, "--since", reason).with_fix("leave --since out"));
     }
-    if let Some(fetched) = database::open(source, models, options, progress)? {
+    if let Some(fetched) = database::open(source, models, options, chains, progress)? {
         return Ok(fetched);
     }
     if let Some(pulled) = dicomweb::open(source, options, progress)? {
@@ -130,7 +140,7 @@ struct Ingest<'i> {
     /// The batches of the same server, where the source tells what has changed since.
     earlier: Option<BTreeSet<BatchId>>,
     /// By which rules resources are read.
-    rules: &'i str,
+    rules: String,
     options: &'i IngestOptions,
     context: &'i Context<'i>,
 }
@@ -158,7 +168,7 @@ impl Ingest<'_> {
                 let number = commit.batch().0;
                 let derived = self.builder().derive(&mut commit)?;
                 audit::note(warehouse, &commit, &tally)?;
-                since::note(warehouse, *commit.batch(), self.source.exported.as_ref(), self.rules)?;
+                since::note(warehouse, *commit.batch(), self.source.exported.as_ref(), &self.rules)?;
                 let before = commit.base().number();
                 let epoch = commit.publish()?;
                 build::made(warehouse, &epoch, self.context.models)?;
@@ -207,9 +217,23 @@ impl Ingest<'_> {
                 let earlier = batches.map(|batches| Earlier { epoch: base, batches, deleted });
                 fhir::ingest(self.context, members, earlier.as_ref(), target, tally)
             }
-            Plan::Omop(files) => omop::ingest(self.context, files, target, tally),
+            Plan::Omop(files) => {
+                self.leave_whole_tables(target)?;
+                omop::ingest(self.context, files, target, tally)
+            }
             Plan::Table(members) => table::ingest(self.context, members, target, tally),
         }
+    }
+
+    /// Of a database that tells changes some tables come whole: what earlier batches brought to them leaves.
+    fn leave_whole_tables(&self, target: &mut Target) -> Result<()> {
+        let (Target::Commit(commit, _), Some(earlier)) = (target, &self.earlier) else { return Ok(()) };
+        let whole = self.source.exported.iter().flat_map(|exported| &exported.whole);
+        for table in whole {
+            let all = |rows: &RecordBatch| BooleanArray::from(vec![false; rows.num_rows()]);
+            commit.take_out(&TableName::new(Format::Omop.name(), table), earlier, &[], &all)?;
+        }
+        Ok(())
     }
 
     /// Changes are those since batches that are still there.

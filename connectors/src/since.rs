@@ -1,10 +1,10 @@
-//! Exports of changes: which batches tell the resources of one server, and up to which moment.
+//! Sources that tell changes: which batches are of one server or database, and up to which moment or key they tell.
 //!
 //! A whole export and the exports of changes after it are a chain: batches whose sources have one address and one
 //! collection. Beside the warehouse stands, for each batch of a chain, up to which moment it tells and by which rules it
-//! was read. A rolled-back batch is in no epoch, and then its moment counts no more.
+//! was read. Of a database the moment is the greatest key of each table, as JSON. A rolled-back batch is in no epoch, and then its moment counts no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use caim_warehouse::rusqlite::params;
 use caim_warehouse::{Batch, BatchId, Epoch, State, Warehouse};
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Format, Result};
 
 const SCHEMA: &[&str] = &["CREATE TABLE exported (
     batch INTEGER PRIMARY KEY, moment TEXT NOT NULL, rules TEXT NOT NULL) STRICT;"];
@@ -63,14 +63,19 @@ pub(crate) struct Exported {
     pub(crate) moment: Option<String>,
     /// Type and id of resources that are gone.
     pub(crate) deleted: Vec<(String, String)>,
+    /// The tables of which it has all rows, where it has changes of others.
+    pub(crate) whole: Vec<String>,
 }
+
+/// The greatest key of each table.
+pub(crate) type Keys = BTreeMap<String, i64>;
 
 /// The batches of one epoch as chains.
 pub(crate) struct Chains<'c> {
     pub(crate) warehouse: &'c Warehouse,
     pub(crate) epoch: &'c Epoch,
-    /// By which rules resources are read now.
-    pub(crate) rules: &'c str,
+    /// By which rules a format is read now.
+    pub(crate) rules: &'c dyn Fn(Format) -> Result<String>,
 }
 
 impl Chains<'_> {
@@ -82,14 +87,7 @@ impl Chains<'_> {
     pub(crate) fn since(&self, wanted: &Since, identity: &str, place: &str) -> Result<String> {
         let fault = |reason: String| Error::new(Code::Since, place, reason);
         let mut last: Option<(DateTime<FixedOffset>, String)> = None;
-        for batch in chain(self.epoch, identity) {
-            let Some((moment, rules)) = noted(self.warehouse, batch.id)? else { continue };
-            if rules != self.rules {
-                return Err(fault(format!(
-                    "the rules by which batch {} was read have changed since",
-                    batch.id
-                )));
-            }
+        for (_, moment) in self.moments(Format::Fhir, identity, place)? {
             let Some(at) = instant(&moment) else { continue };
             if last.as_ref().is_none_or(|(before, _)| at > *before) {
                 last = Some((at, moment));
@@ -105,6 +103,42 @@ impl Chains<'_> {
                 "the last export tells up to {last}: what changed after it would be left out"
             ))),
         }
+    }
+}
+
+impl Chains<'_> {
+    /// The greatest keys that the batches of a database tell, and the last of these batches.
+    ///
+    /// # Errors
+    /// When none was taken in, or it was read by other rules.
+    pub(crate) fn keys(&self, identity: &str, place: &str) -> Result<(BatchId, Keys)> {
+        let mut found: Option<(BatchId, Keys)> = None;
+        for (batch, moment) in self.moments(Format::Omop, identity, place)? {
+            let Ok(keys) = serde_json::from_str::<Keys>(&moment) else { continue };
+            let (last, greatest) = found.get_or_insert((batch, Keys::new()));
+            *last = batch.max(*last);
+            for (table, key) in keys {
+                let known = greatest.entry(table).or_insert(key);
+                *known = key.max(*known);
+            }
+        }
+        let none =
+            || Error::new(Code::Since, place, "it was not taken in as a whole, with its greatest keys noted");
+        found.ok_or_else(none)
+    }
+
+    /// Up to when each batch of a chain tells.
+    fn moments(&self, format: Format, identity: &str, place: &str) -> Result<Vec<(BatchId, String)>> {
+        let (now, mut moments) = ((self.rules)(format)?, Vec::new());
+        for batch in chain(self.epoch, identity) {
+            let Some((moment, rules)) = noted(self.warehouse, batch.id)? else { continue };
+            if rules != now {
+                let reason = format!("the rules by which batch {} was read have changed since", batch.id);
+                return Err(Error::new(Code::Since, place, reason));
+            }
+            moments.push((batch.id, moment));
+        }
+        Ok(moments)
     }
 }
 

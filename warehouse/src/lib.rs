@@ -77,6 +77,7 @@ mod garbage;
 mod ordinals;
 mod run;
 mod staging;
+mod take_out;
 mod verify;
 mod warehouse;
 mod writer;

@@ -57,7 +57,8 @@ pub struct Args {
     /// File with the bearer token of a DICOMweb or FHIR server
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Take in only what has changed since a moment, or since the last export of the same address: a FHIR server's export
+    /// Take in only what has changed: of a FHIR server's export since a moment or the last one, of a database (`last`)
+    /// rows above the greatest key so far, which sees no changed and no deleted rows
     #[arg(long, value_name = "TIME|last", conflicts_with = "watch")]
     pub since: Option<Since>,
     /// A source without any row is no error

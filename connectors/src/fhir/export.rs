@@ -153,7 +153,8 @@ impl Export<'_> {
         for file in &manifest.deleted {
             deleted.extend(files.deleted(&self.http, &self.url, file).await?);
         }
-        let exported = Exported { since: self.since.clone(), moment: manifest.moment, deleted };
+        let (since, moment) = (self.since.clone(), manifest.moment);
+        let exported = Exported { since, moment, deleted, ..Exported::default() };
         Ok(files.source(&self.name, failures, exported))
     }
 

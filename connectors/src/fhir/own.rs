@@ -113,9 +113,10 @@ fn table(path: &Path, models: &Models) -> Result<Table> {
     check(&view, &text).map_err(told(Code::ViewDefinition))?;
     check_names(&view, models).map_err(told(Code::ViewName))?;
     let forms = forms(&view).map_err(told(Code::ViewPersonal))?;
-    if key_column(&view).is_none() {
-        let reason = "no column is getResourceKey(), by which a later version of a resource finds its rows";
-        let fix = r#"add the column {"name": "id", "path": "getResourceKey()"} to a select without forEach"#;
+    if key_column(&view) != Some(0) {
+        let reason =
+            "its first column is not getResourceKey(), by which a later version of a resource finds its rows";
+        let fix = r#"begin with the select {"column": [{"name": "id", "path": "getResourceKey()"}]}"#;
         return Err(told(Code::ViewDefinition)(fault("select", reason)).with_fix(fix));
     }
     let mut columns = vec![patient(), collection()];

@@ -1,6 +1,6 @@
 //! Exports of changes: what is told anew takes the place of what was, what is gone leaves, and nothing is left out unsaid.
 
-use caim_connectors::{Code, Quiet, Report, forget, rollback};
+use caim_connectors::{Code, Quiet, Report, forget, rollback, with_views};
 use caim_ontology::Models;
 
 use super::server::{self, Fault, MOMENTS, Server};
@@ -35,9 +35,10 @@ fn changes_take_the_place_of_what_was_told_and_what_is_gone_leaves() {
     let (mut node, server, report) = with_changes();
     assert_eq!(conditions(&node), [["c1", "resolved"], ["c2", "-"], ["c4", "-"], ["c5", "-"]]);
     assert_eq!(node.count("fhir.patient"), 3);
-    assert_eq!((table(&report, "fhir.condition").kept, table(&report, "fhir.patient").kept), (3, 1));
+    assert_eq!((table(&report, "fhir.condition").kept, table(&report, "fhir.patient").kept), (3, 2));
     assert_eq!(rejected(&report), [(4, Code::UnknownPatient)]);
-    assert_eq!(warned(&report, Code::Superseded), 2, "c1 of before, and c3");
+    assert_eq!(warned(&report, Code::Superseded), 3, "c1 and the patient b of before, and c3");
+    assert_eq!(warned(&report, Code::MovedPatient), 1, "b has another number now");
     assert_eq!(asked_since(&server), ["all", "2026-01-01T00%3A00%3A00Z"]);
     assert_eq!(server.asked().last().map(String::as_str), Some("DELETE /fhir/status/2"));
     assert_eq!(node.warehouse.current().unwrap().batches().len(), 2);
@@ -62,6 +63,21 @@ fn a_patient_whom_changes_do_not_tell_again_is_the_one_of_before() {
     node.options.since = None;
     node.ingest(&node.write("series.csv", series));
     assert_eq!(node.cells("dicom.series", &["_patient"]), [[of(&node, "fhir.condition", "c4")]]);
+}
+
+#[test]
+fn tables_of_own_views_follow_the_changes() {
+    let (mut node, server) = (node(), Server::with(Fault::None));
+    let view = r#"{"resourceType":"ViewDefinition","name":"seen","resource":"Condition","select":[{"column":[
+        {"name":"whole","path":"getResourceKey()"},{"name":"status","path":"clinicalStatus.coding.code.first()"}]}]}"#;
+    node.write("views/seen.json", view);
+    node.models = with_views(&Models::bundled().unwrap(), &node.source("views")).unwrap();
+    let stored = format!("fhir.{}", node.models.table("fhir", "seen").unwrap().stored);
+    ingest(&node, &server);
+    since(&mut node, "last");
+    ingest(&node, &server);
+    let rows = node.cells(&stored, &["whole", "status"]);
+    assert_eq!(rows, [["c1", "resolved"], ["c2", "-"], ["c4", "-"], ["c5", "-"]]);
 }
 
 #[test]

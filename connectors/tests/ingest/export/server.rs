@@ -14,7 +14,9 @@ pub(crate) const CONDITIONS: &str = "{\"resourceType\":\"Condition\",\"id\":\"c1
 /// Up to when the export tells, the one of changes since, and the one after that, which has none.
 pub(crate) const MOMENTS: [&str; 3] =
     ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00.5+01:00", "2026-03-01T00:00:00Z"];
-pub(crate) const NEW_PATIENT: &str = "{\"resourceType\":\"Patient\",\"id\":\"c\"}\n";
+/// A new one, and one with another identifier than before.
+pub(crate) const NEW_PATIENT: &str = "{\"resourceType\":\"Patient\",\"id\":\"c\"}\n\
+    {\"resourceType\":\"Patient\",\"id\":\"b\",\"identifier\":[{\"type\":{\"coding\":[{\"code\":\"MR\"}]},\"value\":\"CANARY-8\"}]}\n";
 /// One told anew, two new ones, and one of a patient whom nobody tells.
 pub(crate) const CHANGED: &str = "{\"resourceType\":\"Condition\",\"id\":\"c1\",\"subject\":{\"reference\":\"Patient/a\"},\"clinicalStatus\":{\"coding\":[{\"code\":\"resolved\"}]}}\n\
     {\"resourceType\":\"Condition\",\"id\":\"c4\",\"subject\":{\"reference\":\"Patient/a\"}}\n\
