@@ -58,17 +58,17 @@ pub(crate) fn ingest(
             .with_fix("name the collection with --collection"));
     };
     let views = Views::bundled(context.models, context.secret)?.under(context.pseudonyms);
-    let mut store = Store::new(&views, collection, context.limit, target, tally)?;
+    let mut store = Store::new(&views, collection, context, target, tally)?;
     let patients = register(context, collection, members, target, tally)?;
     let name = NameKey::new(context.secret);
-    let field = Field { views: &views, patients: &patients, name: &name };
+    let field = Field { views: &views, patients: &patients, name: &name, rule: context.duplicates };
     Reading { context, field, members }.read(&mut store, target, tally)?;
     if store.resources == 0 && store.not_fhir > 0 && store.broken == 0 {
         let reason = format!("its JSON has {} values and none is a FHIR resource", store.not_fhir);
         let place = members.first().map_or("the source", |member| member.name.as_str());
         return Err(Error::new(Code::NotFhir, place, reason));
     }
-    store.finish(tally)
+    store.finish(&name, target, tally)
 }
 
 /// Whether a file begins like FHIR: with the name of the member that every resource has.

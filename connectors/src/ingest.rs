@@ -20,8 +20,8 @@ use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::{
-    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table,
-    dicomweb, fhir, omop, table,
+    Code, Collection, Duplicates, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom,
+    dicom_table, dicomweb, fhir, omop, table,
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
@@ -35,6 +35,8 @@ pub(crate) struct Context<'c> {
     pub(crate) collection: &'c Collection,
     /// Rows of each table, at most.
     pub(crate) limit: u64,
+    /// Which of two records with one key stays.
+    pub(crate) duplicates: Duplicates,
     pub(crate) progress: &'c dyn Progress,
 }
 
@@ -72,7 +74,8 @@ fn take(
     tally.not_read(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
     source.retain(&plan.names());
-    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
+    options.compares(plan.format())?;
+    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan, options)?)?;
     if options.commits() && known(&current, &batch).is_some_and(|old| old.content == batch.content) {
         let told = tally.told(&source.path.to_string_lossy());
         return unchanged(told, &batch, &current).with_derived(warehouse, models, secret, progress);
@@ -83,6 +86,7 @@ fn take(
         pseudonyms: &pseudonyms,
         collection: &options.collection,
         limit: options.sample.unwrap_or(u64::MAX),
+        duplicates: options.duplicates,
         progress,
     };
     Ingest { source: &source, plan: &plan, batch, options, context: &context }.run(warehouse, current, tally)
@@ -188,7 +192,7 @@ impl Ingest<'_> {
     fn check_rows(&self, old: Option<&Batch>, tally: &Tally) -> Result<()> {
         let had_rows = old
             .is_some_and(|old| old.rows.iter().any(|(table, rows)| *rows > 0 && !build::is_derived(table)));
-        let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates > 0);
+        let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates + table.superseded > 0);
         if had_rows && !has_rows && !self.options.allow_empty {
             let reason = "no row of it came in, but the last time it had rows";
             return Err(Error::new(Code::WouldEmpty, self.source.path.display(), reason));
@@ -262,9 +266,17 @@ fn identity_of(source: &Source, format: Format, collection: &Collection) -> Stri
 
 /// All that decides, besides the bytes of a source, what its landing rows become. What is derived from them follows
 /// further rules: [`build::is_fresh`].
-fn recipe(models: &Models, pseudonyms: &Pseudonyms, plan: &Plan<'_>) -> Result<String> {
+fn recipe(
+    models: &Models,
+    pseudonyms: &Pseudonyms,
+    plan: &Plan<'_>,
+    options: &IngestOptions,
+) -> Result<String> {
     let mut rules = vec![models.version(), pseudonyms.fingerprint()?];
     rules.extend(plan.rules().into_iter().map(str::to_owned));
+    if options.duplicates != Duplicates::Skip {
+        rules.push(options.duplicates.to_string());
+    }
     Ok(serde_json::json!([READING, rules]).to_string())
 }
 
@@ -307,6 +319,7 @@ fn report(source: String, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, 
         tables: tally.tables,
         rejects,
         rejects_file: None,
+        conflicts: tally.conflicts,
         skipped: tally.skipped,
         left_out: tally.left_out,
         warnings,
