@@ -195,8 +195,8 @@ codes! {
         "correct or remove the row";
     /// A row with a key that is there with other values.
     Conflict = "CAIM-I205", "conflict",
-        "one key has one row; the first one stays",
-        "find out which row is right and remove the other from its source";
+        "one key has one row; the first one stays, if --duplicates says no other rule",
+        "find out which row is right and remove the other from its source, or say which one stays with --duplicates";
     /// A file that calls itself a DICOM object and is none.
     NotDicom = "CAIM-I221", "not_dicom",
         "a file that is named as a DICOM object is one",
@@ -326,6 +326,10 @@ codes! {
     MovedPatient = "CAIM-I351", "moved_patient",
         "a patient whose identifier has changed is somebody else in what comes in from then on",
         "ingest the address without --since, so that all their records move";
+    /// Records with one key and different content, of which a rule chose one.
+    Contested = "CAIM-I346", "contested",
+        "of two records with one key and different content, the one that --duplicates prefers stays",
+        "nothing to do, if the rule is meant; the source whose record gave way still holds it";
 }
 
 impl Code {

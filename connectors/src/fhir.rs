@@ -65,7 +65,7 @@ pub(crate) fn ingest(
             .with_fix("name the collection with --collection"));
     };
     let views = Views::of(context.models, context.secret)?.under(context.pseudonyms);
-    let mut store = Store::new(&views, collection, context.limit, target, tally)?;
+    let mut store = Store::new(&views, collection, context, target, tally)?;
     let mut patients = register(context, collection, members, target, tally)?;
     if let Some(earlier) = earlier {
         let moved = patients.remember(earlier, target)?;
@@ -73,14 +73,14 @@ pub(crate) fn ingest(
         store.only_known();
     }
     let name = NameKey::new(context.secret);
-    let field = Field { views: &views, patients: &patients, name: &name };
+    let field = Field { views: &views, patients: &patients, name: &name, rule: context.duplicates };
     Reading { context, field, members }.read(&mut store, target, tally)?;
     if store.resources == 0 && store.not_fhir > 0 && store.broken == 0 {
         let reason = format!("its JSON has {} values and none is a FHIR resource", store.not_fhir);
         let place = members.first().map_or("the source", |member| member.name.as_str());
         return Err(Error::new(Code::NotFhir, place, reason));
     }
-    let seen = store.finish(tally)?;
+    let seen = store.finish(&name, target, tally)?;
     earlier.map_or(Ok(()), |earlier| earlier.leave(&views, &seen, &name, target, tally))
 }
 

@@ -155,9 +155,14 @@ impl Forgotten {
         Self { marks: self.marks.clone(), table: Some(Arc::new(table.clone())) }
     }
 
+    /// Whether a patient is marked.
+    pub(crate) fn has(&self, pseudonym: &Pseudonym) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.pseudonyms.contains(&pseudonym.0))
+    }
+
     /// Notes the ordinal of a patient who has come in.
     pub(crate) fn meet(&self, pseudonym: &Pseudonym, ordinal: u32) {
-        if let Some(marks) = self.marks.as_ref().filter(|marks| marks.pseudonyms.contains(&pseudonym.0)) {
+        if let Some(marks) = self.marks.as_ref().filter(|_| self.has(pseudonym)) {
             marks.met().ordinals.insert(ordinal);
         }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use caim_ontology::Models;
-use caim_warehouse::{Batch, BatchId, Commit, Epoch, NewBatch, TableName, Warehouse};
+use caim_warehouse::{Among, Batch, BatchId, Commit, Epoch, NewBatch, TableName, Warehouse};
 use sha2::{Digest, Sha256};
 
 use crate::audit;
@@ -26,8 +26,8 @@ use crate::source::{Evidence, Source};
 use crate::tally::Tally;
 use crate::target::Target;
 use crate::{
-    Code, Collection, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom, dicom_table,
-    dicomweb, fhir, omop, table,
+    Code, Collection, Duplicates, Error, Format, IngestOptions, Progress, Result, Secret, database, dicom,
+    dicom_table, dicomweb, fhir, omop, table,
 };
 
 /// Part of what decides how rows come out: to be raised when connectors begin to read the same bytes otherwise.
@@ -41,6 +41,8 @@ pub(crate) struct Context<'c> {
     pub(crate) collection: &'c Collection,
     /// Rows of each table, at most.
     pub(crate) limit: u64,
+    /// Which of two records with one key stays.
+    pub(crate) duplicates: Duplicates,
     pub(crate) progress: &'c dyn Progress,
 }
 
@@ -73,7 +75,8 @@ fn take(
 ) -> Result<Report> {
     let (pseudonyms, current) = (Pseudonyms::new(secret, identity)?, warehouse.current()?);
     let rules = |format| {
-        let recipe = Plan::nothing(format).map(|plan| recipe(models, &pseudonyms, &plan)).transpose()?;
+        let recipe =
+            Plan::nothing(format).map(|plan| recipe(models, &pseudonyms, &plan, options)).transpose()?;
         Ok(hex::encode(Sha256::digest(recipe.unwrap_or_default())))
     };
     let chains = Chains { warehouse, epoch: &current, rules: &rules };
@@ -82,7 +85,8 @@ fn take(
     tally.not_read(source.skipped.iter().cloned());
     let plan = plan(&source, models, options, &current, &mut tally)?;
     source.retain(&plan.names());
-    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan)?)?;
+    options.compares(plan.format())?;
+    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan, options)?)?;
     if options.commits() && (is_known(&current, &batch) || tells_nothing(&source)) {
         // What is there tells up to the present moment as well.
         if let (Some(old), Some(exported)) = (known(&current, &batch), &source.exported) {
@@ -97,6 +101,7 @@ fn take(
         pseudonyms: &pseudonyms,
         collection: &options.collection,
         limit: options.sample.unwrap_or(u64::MAX),
+        duplicates: options.duplicates,
         progress,
     };
     let whole = whole_identity(&source.path.to_string_lossy(), plan.format(), &options.collection);
@@ -230,8 +235,9 @@ impl Ingest<'_> {
         let (Target::Commit(commit, _), Some(earlier)) = (target, &self.earlier) else { return Ok(()) };
         let whole = self.source.exported.iter().flat_map(|exported| &exported.whole);
         for table in whole {
-            let all = |rows: &RecordBatch| BooleanArray::from(vec![false; rows.num_rows()]);
-            commit.take_out(&TableName::new(Format::Omop.name(), table), earlier, &[], &all)?;
+            let name = TableName::new(Format::Omop.name(), table);
+            let mut none = |_, rows: &RecordBatch| BooleanArray::from(vec![false; rows.num_rows()]);
+            commit.retain(&name, &[], Among::Batches(earlier), &mut none)?;
         }
         Ok(())
     }
@@ -252,7 +258,7 @@ impl Ingest<'_> {
     fn check_rows(&self, old: Option<&Batch>, tally: &Tally) -> Result<()> {
         let had_rows = old
             .is_some_and(|old| old.rows.iter().any(|(table, rows)| *rows > 0 && !build::is_derived(table)));
-        let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates > 0);
+        let has_rows = tally.tables.iter().any(|table| table.kept + table.duplicates + table.superseded > 0);
         if had_rows && !has_rows && !self.options.allow_empty {
             let reason = "no row of it came in, but the last time it had rows";
             return Err(Error::new(Code::WouldEmpty, self.source.path.display(), reason));
@@ -335,11 +341,19 @@ pub(crate) fn whole_identity(path: &str, format: Format, collection: &Collection
 
 /// All that decides, besides the bytes of a source, what its landing rows become. What is derived from them follows
 /// further rules: [`build::is_fresh`].
-fn recipe(models: &Models, pseudonyms: &Pseudonyms, plan: &Plan<'_>) -> Result<String> {
+fn recipe(
+    models: &Models,
+    pseudonyms: &Pseudonyms,
+    plan: &Plan<'_>,
+    options: &IngestOptions,
+) -> Result<String> {
     let mut rules = vec![models.version(), pseudonyms.fingerprint()?];
     rules.extend(plan.rules().into_iter().map(str::to_owned));
     if plan.format() == Format::Fhir {
         rules.extend(fhir::rules(models).map(str::to_owned));
+    }
+    if options.duplicates != Duplicates::Skip {
+        rules.push(options.duplicates.to_string());
     }
     Ok(serde_json::json!([READING, rules]).to_string())
 }
@@ -394,6 +408,7 @@ fn report(source: String, batch: &NewBatch, number: Option<u64>, epoch: &Epoch, 
         tables: tally.tables,
         rejects,
         rejects_file: None,
+        conflicts: tally.conflicts,
         skipped: tally.skipped,
         left_out: tally.left_out,
         warnings,

@@ -5,13 +5,13 @@
 //!      -> detect      which connector: dicom, dicom-table, fhir, omop, table
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
-//!      -> connector   patients by [identity], duplicates
+//!      -> connector   patients by [identity], duplicates and contests
 //!      -> landing     stored columns, `_patient`, `_row`
 //!      -> build       the DICOM levels and the common data model, derived from all landing tables
 //!      -> commit      all tables at once; the same content again is no change
 //! ```
 //!
-//! Promises: `read = kept + duplicates + rejected` for every table; whatever is not kept is named with file, line
+//! Promises: `read = kept + duplicates + rejected + forgotten + superseded` for every table; whatever is not kept is named with file, line
 //! and reason; no clear identifier of a patient is stored beside its records or written to a log; any bad input is
 //! an [`Error`] with a [`Code`], and then nothing is committed. This crate never sees the gate, nor who asks.
 //!
@@ -68,8 +68,10 @@ mod table;
 
 mod audit;
 mod build;
+mod contest;
 mod forget;
 mod landing;
+mod moments;
 mod rejects;
 mod rollback;
 mod row_key;
@@ -82,6 +84,7 @@ mod target;
 pub use audit::{rejected, rejects, removed};
 pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
 pub use code::Code;
+pub use contest::Duplicates;
 pub use error::{Error, Result};
 pub use fhir::with_views;
 pub use forget::{Removed, forget};

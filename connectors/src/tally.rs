@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::rejects::{Paths, Rejects};
-use crate::report::{LeftOut, Reject, Rejected, Removed, Skipped, TableReport, Warning};
+use crate::report::{Conflict, LeftOut, Reject, Rejected, Removed, Skipped, TableReport, Warning};
 use crate::source::Member;
-use crate::{Code, IngestOptions, Result, Secret};
+use crate::{Code, Duplicates, IngestOptions, Result, Secret};
 
 /// So many rejected rows of each table are listed in the report; all are counted.
 const LISTED_REJECTS: usize = 100;
@@ -13,6 +13,8 @@ const LISTED_REJECTS: usize = 100;
 const KEPT_REJECTS: u64 = 1000;
 /// So many files that were not read are listed; all are counted.
 const LISTED_SKIPPED: usize = 1000;
+/// So many conflicts are listed; all are counted.
+const LISTED_CONFLICTS: usize = 100;
 /// So many columns are listed; a table with more is not one that anybody meant.
 const LISTED_COLUMNS: usize = 1000;
 /// So many lines are listed for each warning.
@@ -30,6 +32,8 @@ pub(crate) struct Tally {
     all_rejects: Option<Rejects>,
     paths: Paths,
     pub(crate) skipped: Vec<Skipped>,
+    /// The first conflicts.
+    pub(crate) conflicts: Vec<Conflict>,
     pub(crate) left_out: Vec<LeftOut>,
     /// How often attributes were left out, by keyword.
     removed: BTreeMap<&'static str, u64>,
@@ -51,6 +55,17 @@ struct Matter {
 struct Count {
     times: u64,
     lines: Vec<u64>,
+}
+
+/// What became of rows of a table when contests were settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Settled {
+    /// Rows of the source that gave way.
+    pub(crate) superseded: u64,
+    /// Rows of the source that are the same as what stays.
+    pub(crate) duplicates: u64,
+    /// Rows of other sources that gave way.
+    pub(crate) displaced: u64,
 }
 
 /// What is wrong with one row.
@@ -75,15 +90,7 @@ impl Tally {
     /// Begins a table, or goes on with it; counts follow for it until the next.
     pub(crate) fn table(&mut self, name: &str) {
         self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
-            let name = name.to_owned();
-            self.tables.push(TableReport {
-                name,
-                read: 0,
-                kept: 0,
-                duplicates: 0,
-                rejected: 0,
-                forgotten: 0,
-            });
+            self.tables.push(TableReport::new(name));
             self.tables.len() - 1
         });
     }
@@ -107,6 +114,41 @@ impl Tally {
     /// Rows that are there already and were warned of.
     pub(crate) fn duplicates(&mut self, rows: u64) {
         self.count(|table| table.duplicates += rows);
+    }
+
+    /// Rows that give way to what is there.
+    pub(crate) fn superseded(&mut self, rows: u64) {
+        self.count(|table| table.superseded += rows);
+    }
+
+    /// Two records with one key, by their content.
+    pub(crate) fn conflict(&mut self, rule: Duplicates, stays: u64, gives_way: u64) {
+        self.count(|table| table.conflicts += 1);
+        if rule != Duplicates::Skip {
+            self.warn(Code::Contested, None, 1, &[]);
+        }
+        let Some(table) = self.tables.get(self.present).filter(|_| self.conflicts.len() < LISTED_CONFLICTS)
+        else {
+            return;
+        };
+        let [stays, gives_way] = [stays, gives_way].map(|content| format!("{content:016x}"));
+        tracing::info!(table = table.name, %rule, stays, gives_way, "two records have one key");
+        self.conflicts.push(Conflict { table: table.name.clone(), stays, gives_way });
+    }
+
+    /// What became of rows of a table that had come in, when the last record was read.
+    pub(crate) fn settled(&mut self, table: &str, settled: &Settled) {
+        if *settled == Settled::default() {
+            return;
+        }
+        let Settled { superseded, duplicates, displaced } = *settled;
+        self.table(table);
+        self.count(|table| {
+            table.kept -= table.kept.min(superseded + duplicates);
+            table.superseded += superseded;
+            table.duplicates += duplicates;
+            table.displaced += displaced;
+        });
     }
 
     /// Rows of forgotten patients, which connectors took for kept.

@@ -60,6 +60,14 @@ impl Target {
         }
     }
 
+    /// Whether a patient was forgotten: their rows do not come in.
+    pub(crate) fn forgets(&self, pseudonym: &Pseudonym) -> bool {
+        match self {
+            Self::Commit(_, forgotten) => forgotten.has(pseudonym),
+            Self::Nowhere => false,
+        }
+    }
+
     /// Starts a table. It is in the next epoch even if no rows follow.
     pub(crate) fn writer(&mut self, table: &TableName, schema: SchemaRef) -> Result<Writer> {
         match self {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use caim_connectors::{Collection, Format, IngestOptions, Report, Since};
+use caim_connectors::{Collection, Duplicates, Format, IngestOptions, Report, Since};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::Outcome;
@@ -48,6 +48,10 @@ pub struct Args {
     /// What the sources are
     #[arg(long, default_value = "auto", value_parser = formats())]
     pub format: Format,
+    /// Which of two records with one key and different content stays: what is there (skip), what comes later (replace),
+    /// or what was made later (newest); for DICOM objects and tables also across sources, for FHIR within one
+    #[arg(long, value_name = "RULE", default_value = "skip", value_parser = rules())]
+    pub duplicates: Duplicates,
     /// Read and check everything, keep nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -87,6 +91,12 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Format>())
 }
 
+/// The rules for duplicates by name.
+fn rules() -> impl clap::builder::TypedValueParser<Value = Duplicates> {
+    let names = Duplicates::ALL.map(Duplicates::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Duplicates>())
+}
+
 impl Args {
     fn options(&self) -> IngestOptions {
         let collection = match (&self.collection, &self.collection_column) {
@@ -94,11 +104,12 @@ impl Args {
             (None, Some(column)) => Collection::Column(column.clone()),
             (None, None) => Collection::Default,
         };
-        let Self { format, dry_run, sample, allow_empty, copy_refused, hash_paths, .. } = *self;
+        let Self { format, duplicates, dry_run, sample, allow_empty, copy_refused, hash_paths, .. } = *self;
         let (token_file, rejects) = (self.token_file.clone(), self.rejects.clone());
         IngestOptions {
             format,
             collection,
+            duplicates,
             dry_run,
             sample,
             allow_empty,

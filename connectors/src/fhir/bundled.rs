@@ -156,6 +156,13 @@ impl<'m> ViewTable<'m> {
         self.landing.table.definition.is_some()
     }
 
+    /// The stored column that names the resource of a row: every view begins with it.
+    pub(super) fn resource_key(&self) -> &str {
+        let first = self.view.columns.first().map_or("", |column| column.name.as_str());
+        let stored = self.landing.table.columns.iter().find(|column| column.name == first);
+        stored.map_or(first, |column| column.stored.as_str())
+    }
+
     /// The columns of a view in the order of the table.
     pub(super) fn in_order(
         &self,
@@ -198,6 +205,8 @@ mod tests {
             let of_view: Vec<_> =
                 view.columns.iter().map(|column| (column.name.as_str(), column.ty)).collect();
             assert_eq!(of_model, of_view, "{}", view.name);
+            let key = &view.columns[0].name;
+            assert!(key == "id" || key.ends_with("_id"), "{} begins with {key}", view.name);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::UInt32Type;
-use caim_warehouse::{BatchId, DataFile, Epoch, TableName, layout};
+use caim_warehouse::{Among, BatchId, DataFile, Epoch, TableName, layout};
 
 use super::SCHEMA;
 use super::bundled::Views;
@@ -73,7 +73,8 @@ impl Earlier<'_> {
                     |row| ids.is_none_or(|ids| ids.is_null(row) || !changed(name.hash_short(ids.value(row))));
                 (0..rows.num_rows()).map(|row| Some(stays(row))).collect()
             };
-            let left = commit.take_out(&table.landing.name, &self.batches, &[&key], &stays)?;
+            let among = Among::Batches(&self.batches);
+            let left = commit.retain(&table.landing.name, &[&key], among, &mut |_, rows| stays(rows))?;
             tally.warn_about(&shown(&table.landing.name), Code::Superseded, None, left);
         }
         Ok(())

@@ -67,7 +67,7 @@ impl Node {
     pub(crate) fn ingest(&self, source: &Path) -> Report {
         let report = self.try_ingest(source).unwrap();
         for table in &report.tables {
-            assert_eq!(table.read, table.kept + table.duplicates + table.rejected, "{table:?}");
+            assert_eq!(table.read, table.accounted(), "{table:?}");
         }
         report
     }

@@ -13,6 +13,7 @@ mod clinical_model;
 mod common_model;
 mod dicom;
 mod dicom_table;
+mod duplicates;
 mod export;
 mod fhir;
 mod fhir_faults;
