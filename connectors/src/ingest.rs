@@ -14,6 +14,7 @@ use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
+use crate::listener::Received;
 use crate::report::{BuildReport, Report};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
@@ -51,7 +52,37 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let mut source = opened(source, models, options, progress)?;
+    let source = opened(source, models, options, progress)?;
+    take_in(warehouse, models, identity, secret, source, options, progress)
+}
+
+/// Commits the headers that a listener received as one batch. The same instance once more is left out as from any
+/// source, so that a batch may be given again after a crash.
+///
+/// # Errors
+/// Every [`Error`] means that nothing was committed; the headers stay where they are.
+pub fn ingest_received(
+    warehouse: &Warehouse,
+    models: &Models,
+    identity: &Identity,
+    secret: &Secret,
+    received: &Received,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let options = IngestOptions { format: Format::Dicom, ..options.clone() };
+    take_in(warehouse, models, identity, secret, received.gathered(), &options, progress)
+}
+
+fn take_in(
+    warehouse: &Warehouse,
+    models: &Models,
+    identity: &Identity,
+    secret: &Secret,
+    mut source: Source,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+) -> Result<Report> {
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
     let mut tally = Tally::default();

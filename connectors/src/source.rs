@@ -26,8 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::report::Skipped;
 use crate::{Code, Error, Result};
 use archive::Zipped;
-pub(crate) use header::Header;
-use header::Part;
+pub(crate) use header::{Header, Part};
 
 /// What an ingest reads.
 #[derive(Debug)]
@@ -144,11 +143,19 @@ impl Source {
         contents: Vec<(String, Vec<u8>)>,
     ) -> Self {
         let file = Arc::new(file);
-        let member = |(name, Range { start, end })| {
-            let part = Part::new(Arc::clone(&file), start, end - start);
-            Member { name, kind, place: Place::Part(part) }
-        };
-        let members = objects.into_iter().map(member).collect();
+        let part = |(name, Range { start, end })| (name, Part::new(Arc::clone(&file), start, end - start));
+        Self::gathered(name, kind, objects.into_iter().map(part).collect(), contents)
+    }
+
+    /// Parts of files that stand for the place `name`, each with its name, and what tells their content.
+    pub(crate) fn gathered(
+        name: &str,
+        kind: Kind,
+        parts: Vec<(String, Part)>,
+        contents: Vec<(String, Vec<u8>)>,
+    ) -> Self {
+        let member = |(name, part)| Member { name, kind, place: Place::Part(part) };
+        let members = parts.into_iter().map(member).collect();
         Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
     }
 

@@ -18,6 +18,7 @@ mod fhir;
 mod fhir_faults;
 mod fixture;
 mod forget;
+mod listener;
 mod omop;
 mod own_mappings;
 mod postgres;
