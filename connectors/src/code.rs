@@ -155,6 +155,14 @@ codes! {
     TableMapping = "CAIM-I142", "table_mapping",
         "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
         "correct the place that is named; docs/node-operators.md has a whole example";
+    /// A listener that cannot listen.
+    Listener = "CAIM-I143", "listener",
+        "a DICOM listener has a free address of this machine alone and an AE title of at most 16 characters",
+        "choose another port or AE title; --unencrypted lets it listen beyond this machine, where the network is trusted";
+    /// The spool of a listener cannot be used.
+    Spool = "CAIM-I144", "spool",
+        "the spool of a listener is a folder of one listener, readable to its owner alone, with room on its disk",
+        "end the other listener, or see to the disk and the rights of the folder; what is in it comes in with the next start";
 
     /// The table of rejects cannot be written.
     Rejects = "CAIM-I145", "rejects",

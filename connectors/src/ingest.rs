@@ -19,6 +19,7 @@ use crate::fhir::Earlier;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
 use crate::landing::shown;
+use crate::listener::Received;
 use crate::rejects::Paths;
 use crate::report::{BuildReport, Report};
 use crate::since::{self, Chains};
@@ -60,80 +61,123 @@ pub fn ingest(
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let taken = take(warehouse, models, identity, secret, source, options, progress);
-    taken.map_err(|error| Paths::of(options, secret).hide(error))
+    let place = Place { warehouse, models, identity, secret, options, progress };
+    place.told(|standing| standing.take_in(standing.opened(source)?))
 }
 
-fn take(
+/// Commits the headers that a listener received as one batch. The same instance once more is left out as from any
+/// source, so that a batch may be given again after a crash.
+///
+/// # Errors
+/// Every [`Error`] means that nothing was committed; the headers stay where they are.
+pub fn ingest_received(
     warehouse: &Warehouse,
     models: &Models,
     identity: &Identity,
     secret: &Secret,
-    source: &Path,
+    received: &Received,
     options: &IngestOptions,
     progress: &dyn Progress,
 ) -> Result<Report> {
-    let (pseudonyms, current) = (Pseudonyms::new(secret, identity)?, warehouse.current()?);
-    let rules = |format| {
-        let recipe =
-            Plan::nothing(format).map(|plan| recipe(models, &pseudonyms, &plan, options)).transpose()?;
-        Ok(hex::encode(Sha256::digest(recipe.unwrap_or_default())))
-    };
-    let chains = Chains { warehouse, epoch: &current, rules: &rules };
-    let mut source = opened(source, models, options, &chains, progress)?;
-    let mut tally = Tally::new(options, secret);
-    tally.not_read(source.skipped.iter().cloned());
-    let plan = plan(&source, models, options, &current, &mut tally)?;
-    source.retain(&plan.names());
-    options.compares(plan.format())?;
-    let batch = new_batch(&source, plan.format(), options, &recipe(models, &pseudonyms, &plan, options)?)?;
-    if options.commits() && (is_known(&current, &batch) || tells_nothing(&source)) {
-        // What is there tells up to the present moment as well.
-        if let (Some(old), Some(exported)) = (known(&current, &batch), &source.exported) {
-            since::note(warehouse, old.id, Some(exported), &rules(plan.format())?)?;
-        }
-        let told = tally.told(&source.path.to_string_lossy());
-        return unchanged(told, &batch, &current).with_derived(warehouse, models, secret, progress);
-    }
-    let context = Context {
-        models,
-        secret,
-        pseudonyms: &pseudonyms,
-        collection: &options.collection,
-        limit: options.sample.unwrap_or(u64::MAX),
-        duplicates: options.duplicates,
-        progress,
-    };
-    let whole = whole_identity(&source.path.to_string_lossy(), plan.format(), &options.collection);
-    let earlier = source.since().map(|_| since::numbers(&current, &whole));
-    let rules = rules(plan.format())?;
-    let ingest = Ingest { source: &source, plan: &plan, batch, earlier, rules, options, context: &context };
-    ingest.run(warehouse, current, tally)
+    let options = &IngestOptions { format: Format::Dicom, ..options.clone() };
+    let place = Place { warehouse, models, identity, secret, options, progress };
+    place.told(|standing| standing.take_in(received.gathered()))
 }
 
-/// The source at a path, or what a database or a server sends.
-fn opened(
-    source: &Path,
-    models: &Models,
-    options: &IngestOptions,
-    chains: &Chains<'_>,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    if options.since.is_some()
-        && !source.to_str().is_some_and(|text| fhir::is_export(text) || database::is_one(text))
-    {
-        let reason = "only the export of a FHIR server and a database tell what has changed";
-        return Err(Error::new(Code::Since, "--since", reason).with_fix("leave --since out"));
+/// Where a source is to come in, and how.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    warehouse: &'p Warehouse,
+    models: &'p Models,
+    identity: &'p Identity,
+    secret: &'p Secret,
+    options: &'p IngestOptions,
+    progress: &'p dyn Progress,
+}
+
+/// A place as it stands before the source is read.
+struct Standing<'p> {
+    place: Place<'p>,
+    pseudonyms: Pseudonyms,
+    current: Epoch,
+}
+
+impl<'p> Place<'p> {
+    /// Takes a source in; errors tell no path that is not to be told.
+    fn told(self, take: impl FnOnce(&Standing<'p>) -> Result<Report>) -> Result<Report> {
+        let taken = self.standing().and_then(|standing| take(&standing));
+        taken.map_err(|error| Paths::of(self.options, self.secret).hide(error))
     }
-    if let Some(fetched) = database::open(source, models, options, chains, progress)? {
-        return Ok(fetched);
+
+    fn standing(self) -> Result<Standing<'p>> {
+        let pseudonyms = Pseudonyms::new(self.secret, self.identity)?;
+        Ok(Standing { place: self, pseudonyms, current: self.warehouse.current()? })
     }
-    if let Some(pulled) = dicomweb::open(source, options, progress)? {
-        return Ok(pulled);
+}
+
+impl Standing<'_> {
+    /// The source at a path, or what a database or a server sends.
+    fn opened(&self, source: &Path) -> Result<Source> {
+        let Place { warehouse, models, options, progress, .. } = self.place;
+        let tells_changes = |text: &str| fhir::is_export(text) || database::is_one(text);
+        if options.since.is_some() && !source.to_str().is_some_and(tells_changes) {
+            let reason = "only the export of a FHIR server and a database tell what has changed";
+            return Err(Error::new(Code::Since, "--since", reason).with_fix("leave --since out"));
+        }
+        let rules = |format| self.rules(format);
+        let chains = Chains { warehouse, epoch: &self.current, rules: &rules };
+        if let Some(fetched) = database::open(source, models, options, &chains, progress)? {
+            return Ok(fetched);
+        }
+        if let Some(pulled) = dicomweb::open(source, options, progress)? {
+            return Ok(pulled);
+        }
+        match fhir::exported(source, models, options, &chains, progress)? {
+            Some(exported) => Ok(exported),
+            None => Source::open(source),
+        }
     }
-    match fhir::exported(source, models, options, chains, progress)? {
-        Some(exported) => Ok(exported),
-        None => Source::open(source),
+
+    /// All that decides, besides the bytes of a source of this format, how its rows come in.
+    fn rules(&self, format: Format) -> Result<String> {
+        let Place { models, options, .. } = self.place;
+        let recipe = Plan::nothing(format).map(|plan| recipe(models, &self.pseudonyms, &plan, options));
+        Ok(hex::encode(Sha256::digest(recipe.transpose()?.unwrap_or_default())))
+    }
+
+    /// Reads a source and commits its rows, unless they are there.
+    fn take_in(&self, mut source: Source) -> Result<Report> {
+        let Self { place: Place { warehouse, models, secret, options, progress, .. }, pseudonyms, current } =
+            self;
+        let mut tally = Tally::new(options, secret);
+        tally.not_read(source.skipped.iter().cloned());
+        let plan = plan(&source, models, options, current, &mut tally)?;
+        source.retain(&plan.names());
+        options.compares(plan.format())?;
+        let rules = self.rules(plan.format())?;
+        let batch = new_batch(&source, plan.format(), options, &recipe(models, pseudonyms, &plan, options)?)?;
+        if options.commits() && (is_known(current, &batch) || tells_nothing(&source)) {
+            // What is there tells up to the present moment as well.
+            if let (Some(old), Some(exported)) = (known(current, &batch), &source.exported) {
+                since::note(warehouse, old.id, Some(exported), &rules)?;
+            }
+            let told = tally.told(&source.path.to_string_lossy());
+            return unchanged(told, &batch, current).with_derived(warehouse, models, secret, *progress);
+        }
+        let context = Context {
+            models,
+            secret,
+            pseudonyms,
+            collection: &options.collection,
+            limit: options.sample.unwrap_or(u64::MAX),
+            duplicates: options.duplicates,
+            progress: *progress,
+        };
+        let whole = whole_identity(&source.path.to_string_lossy(), plan.format(), &options.collection);
+        let earlier = source.since().map(|_| since::numbers(current, &whole));
+        let ingest =
+            Ingest { source: &source, plan: &plan, batch, earlier, rules, options, context: &context };
+        ingest.run(warehouse, current.clone(), tally)
     }
 }
 

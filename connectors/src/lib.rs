@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! path -> source      files of a folder or zip, tables of a database, bounded, with reasons for what is not read
+//!         (listener)  or headers of objects that a PACS sent, from a spool
 //!      -> detect      which connector: dicom, dicom-table, fhir, omop, table
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
@@ -63,6 +64,7 @@ mod dicom;
 mod dicom_table;
 mod dicomweb;
 mod fhir;
+mod listener;
 mod omop;
 mod table;
 
@@ -89,7 +91,8 @@ pub use error::{Error, Result};
 pub use fhir::with_views;
 pub use forget::{Removed, forget};
 pub use identity::{Identity, OmopColumn, Uids};
-pub use ingest::ingest;
+pub use ingest::{ingest, ingest_received};
+pub use listener::{Limits, ListenOptions, Listener, Received, Stopper, Visit};
 pub use options::{Collection, Format, IngestOptions};
 pub use progress::{Progress, Quiet};
 pub use report::Report;

@@ -27,8 +27,7 @@ use crate::report::Skipped;
 use crate::since::Exported;
 use crate::{Code, Error, Result};
 use archive::Zipped;
-pub(crate) use header::Header;
-use header::Part;
+pub(crate) use header::{Header, Part};
 
 /// What an ingest reads.
 #[derive(Debug)]
@@ -147,12 +146,19 @@ impl Source {
         contents: Vec<(String, Vec<u8>)>,
     ) -> Self {
         let file = Arc::new(file);
-        let member = |(name, Range { start, end })| {
-            let part = Part::new(Arc::clone(&file), start, end - start);
-            Member { name, kind, place: Place::Part(part) }
-        };
-        let members = objects.into_iter().map(member).collect();
-        Self::of_members(name, members, contents)
+        let part = |(name, Range { start, end })| (name, Part::new(Arc::clone(&file), start, end - start));
+        Self::gathered(name, kind, objects.into_iter().map(part).collect(), contents)
+    }
+
+    /// Parts of files that stand for the place `name`, each with its name, and what tells their content.
+    pub(crate) fn gathered(
+        name: &str,
+        kind: Kind,
+        parts: Vec<(String, Part)>,
+        contents: Vec<(String, Vec<u8>)>,
+    ) -> Self {
+        let member = |(name, part)| Member { name, kind, place: Place::Part(part) };
+        Self::of_members(name, parts.into_iter().map(member).collect(), contents)
     }
 
     fn of_members(name: &str, members: Vec<Member>, contents: Vec<(String, Vec<u8>)>) -> Self {

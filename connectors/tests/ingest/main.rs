@@ -19,6 +19,7 @@ mod fhir;
 mod fhir_faults;
 mod fixture;
 mod forget;
+mod listener;
 mod omop;
 mod own_mappings;
 mod own_views;
