@@ -84,7 +84,9 @@ mod tally;
 mod target;
 
 pub use audit::{rejected, rejects, removed};
-pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
+pub use build::{
+    Checked, GapOptions, Gaps, Quality, Status, UnmappedValue, build, gaps, is_derived, quality,
+};
 pub use code::Code;
 pub use contest::Duplicates;
 pub use error::{Error, Result};

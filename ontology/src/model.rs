@@ -76,6 +76,9 @@ pub struct Column {
     pub ty: ColumnType,
     /// What may be asked of it.
     pub role: Role,
+    /// Whether its standard wants a value in every row: NOT NULL in OMOP, 1..1 in FHIR, type 1 in DICOM. Rows without one
+    /// come in all the same, and are counted as faults of quality.
+    pub required: bool,
     /// One sentence for the catalogue, with the unit.
     pub comment: String,
     /// DICOM value representation (PS3.5 section 6.2) that says how source values are read.

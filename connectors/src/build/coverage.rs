@@ -17,6 +17,15 @@ pub(super) fn pairs(table: &Table) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The concept columns of an OMOP table, each with the column that keeps what the source said.
+pub(super) fn omop_pairs(table: &Table) -> impl Iterator<Item = (&str, &str)> {
+    table.stored_columns().filter_map(|column| {
+        let original =
+            table.column(&format!("{}_source_value", column.stored.strip_suffix("_concept_id")?))?;
+        Some((column.stored.as_str(), original.stored.as_str()))
+    })
+}
+
 /// Counts of one table.
 pub(super) struct Counter {
     pairs: Vec<Pair>,
