@@ -14,7 +14,7 @@ use crate::build::{self, Builder};
 use crate::detect::Plan;
 use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
-use crate::rejects::Paths;
+use crate::rejects::{Paths, Rejects};
 use crate::report::{BuildReport, Report};
 use crate::source::{Evidence, Source};
 use crate::tally::Tally;
@@ -68,6 +68,7 @@ fn take(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let mut source = opened(source, models, options, progress)?;
+    Rejects::check_apart(options, &source.path)?;
     let pseudonyms = Pseudonyms::new(secret, identity)?;
     let current = warehouse.current()?;
     let mut tally = Tally::new(options, secret);
