@@ -14,6 +14,7 @@
 
 mod concepts;
 mod coverage;
+mod distinct;
 mod functions;
 mod gaps;
 mod levels;
@@ -34,7 +35,7 @@ pub(crate) use mappings::COMMON;
 use session::Session;
 
 pub use gaps::{GapOptions, Gaps, UnmappedValue, gaps};
-pub use quality::{Checked, Quality, quality};
+pub use quality::{Checked, Quality, Status, quality};
 
 /// The schema of landing tables that nobody asks: their rows are asked for in tables derived from them.
 pub(crate) const LANDING: &str = "landing";

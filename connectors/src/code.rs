@@ -155,11 +155,35 @@ codes! {
     TableMapping = "CAIM-I142", "table_mapping",
         "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
         "correct the place that is named; docs/node-operators.md has a whole example";
+    /// A listener that cannot listen.
+    Listener = "CAIM-I143", "listener",
+        "a DICOM listener has a free address of this machine alone and an AE title of at most 16 characters",
+        "choose another port or AE title; --unencrypted lets it listen beyond this machine, where the network is trusted";
+    /// The spool of a listener cannot be used.
+    Spool = "CAIM-I144", "spool",
+        "the spool of a listener is a folder of one listener, readable to its owner alone, with room on its disk",
+        "end the other listener, or see to the disk and the rights of the folder; what is in it comes in with the next start";
 
     /// The table of rejects cannot be written.
     Rejects = "CAIM-I145", "rejects",
         "the folder of rejects must be writable and have room",
         "name another folder with --rejects, or make room; nothing was committed";
+    /// A file of a view that is no view.
+    ViewDefinition = "CAIM-I150", "view_definition",
+        "a file of DIR/views is a ViewDefinition of SQL on FHIR v2 that gives rows of one type of resource, with their key",
+        "correct the place that is named; docs/fhir.md has a whole example";
+    /// A view whose name, or that of a column, is taken.
+    ViewName = "CAIM-I151", "view_name",
+        "a view of the operator has a name of its own, and no column that every table has",
+        "give the view or the column another name";
+    /// A view that reads what names a person, or a column that cannot be stored.
+    ViewPersonal = "CAIM-I152", "view_personal",
+        "a view reads no names, addresses and narratives of persons, and its columns hold one value each",
+        "take the column out of the view, or let it read an element that names nobody";
+    /// Changes of something that was not taken in as a whole.
+    Since = "CAIM-I153", "since",
+        "changes are asked for where the whole of the same address and collection was taken in, by the same rules",
+        "ingest the address without --since: that takes in all of it, and mends what changes alone leave out";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -221,6 +245,10 @@ codes! {
     ViewMismatch = "CAIM-I234", "view_mismatch",
         "a resource has at most one value where its table has one",
         "correct the resource: it is not valid FHIR R4 at the place that is named";
+    /// A resource of an export of changes whose patient nobody told.
+    UnknownPatient = "CAIM-I235", "unknown_patient",
+        "a resource of an export of changes is about a patient whom it or an earlier export tells",
+        "ingest the address without --since";
 
     /// Values that could not be read became NULL.
     UnreadableValue = "CAIM-I301", "unreadable_value",
@@ -298,6 +326,14 @@ codes! {
     NotRead = "CAIM-I345", "not_read",
         "a file of a source that its connector does not read is left out",
         "nothing to do, unless it is meant: rename it, or ingest it by itself";
+    /// Rows of earlier versions of resources.
+    Superseded = "CAIM-I350", "superseded",
+        "the rows of a resource that an export of changes tells anew, or says to be gone, leave",
+        "nothing to do";
+    /// Patients with another identifier than before.
+    MovedPatient = "CAIM-I351", "moved_patient",
+        "a patient whose identifier has changed is somebody else in what comes in from then on",
+        "ingest the address without --since, so that all their records move";
     /// Records with one key and different content, of which a rule chose one.
     Contested = "CAIM-I346", "contested",
         "of two records with one key and different content, the one that --duplicates prefers stays",

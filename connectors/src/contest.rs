@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
-use caim_warehouse::{Origin, TableName, layout};
+use caim_warehouse::{Among, Origin, TableName, layout};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -79,7 +79,7 @@ pub(crate) struct Turn(u64);
 #[derive(Debug)]
 pub(crate) struct Contest {
     pub(crate) policy: Duplicates,
-    origins: &'static [Origin],
+    among: Among<'static>,
     winners: HashMap<u128, Winner>,
     turns: u64,
 }
@@ -139,12 +139,12 @@ impl FromStr for Duplicates {
 impl Contest {
     /// Among the records of all sources, which share their keys.
     pub(crate) fn of_all_sources(policy: Duplicates) -> Self {
-        Self { policy, origins: &[Origin::Earlier, Origin::New], winners: HashMap::new(), turns: 0 }
+        Self { policy, among: Among::All, winners: HashMap::new(), turns: 0 }
     }
 
     /// Among the records of one source.
     pub(crate) fn of_one_source(policy: Duplicates) -> Self {
-        Self { origins: &[Origin::New], ..Self::of_all_sources(policy) }
+        Self { among: Among::New, ..Self::of_all_sources(policy) }
     }
 
     /// What becomes of a record about `thing` with the claim `incoming`. Of one that won, whoever remembers what is
@@ -198,7 +198,7 @@ impl Contest {
         for (number, arena) in arenas.iter().enumerate() {
             let mut settled = Settled::default();
             let columns = [arena.identifier, layout::ROW];
-            commit.retain(arena.stored, &columns, self.origins, &mut |origin, rows| {
+            commit.retain(arena.stored, &columns, self.among, &mut |origin, rows| {
                 self.stays(number, arena, origin, rows, &mut settled)
             })?;
             tally.settled(&arena.told, &settled);

@@ -11,6 +11,8 @@
 //!       -> here       instances that are there already, in the order of file names: left out, or a contest
 //! ```
 //!
+//! An object that comes over the network passes the `door` first: there the header is cut from the stream.
+//!
 //! Nothing of an object is stored or told that is not a tagged column. File names may name patients: they are in
 //! the operator's report and nowhere else.
 
@@ -18,6 +20,7 @@ mod annotation;
 mod cells;
 mod charset;
 mod columns;
+mod door;
 mod element;
 mod nested;
 mod prolog;
@@ -44,7 +47,10 @@ use crate::source::Member;
 use crate::tally::Tally;
 use crate::target::{Target, Writer};
 use crate::{Code, Duplicates, Error, Result};
+pub(crate) use door::{Door, Named};
+pub(crate) use prolog::is_readable;
 use reader::{Chunk, Fault, Reader};
+pub(crate) use unreadable::Unreadable;
 
 const SCHEMA: &str = "dicom";
 const INSTANCE: &str = "instance";

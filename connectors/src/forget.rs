@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::audit;
 use crate::build::{self, Builder, is_derived};
 use crate::identity::{Identity, Pseudonym, Pseudonyms};
+use crate::landing::shown;
 use crate::{Code, Error, Progress, Result, Secret};
 
 const SCHEMA: &[&str] = &["CREATE TABLE forgotten (pseudonym BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT;"];
@@ -64,8 +65,9 @@ pub fn forget(
     // Also what an interrupted call has left: after this, no file of the warehouse holds the patient.
     warehouse.drop_history()?;
     let epoch = warehouse.current()?;
-    let rows = rows.into_iter().map(|(table, rows)| (table.to_string(), rows)).collect();
-    Ok(Removed { epoch: epoch.number(), rows, not_searched: without_patients(&epoch, models) })
+    let mut removed = BTreeMap::new();
+    rows.iter().for_each(|(table, rows)| *removed.entry(shown(table)).or_default() += rows);
+    Ok(Removed { epoch: epoch.number(), rows: removed, not_searched: without_patients(&epoch, models) })
 }
 
 /// Takes the rows of a patient out of the landing tables and makes the others anew.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! path -> source      files of a folder or zip, tables of a database, bounded, with reasons for what is not read
+//!         (listener)  or headers of objects that a PACS sent, from a spool
 //!      -> detect      which connector: dicom, dicom-table, fhir, omop, table
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
@@ -63,6 +64,7 @@ mod dicom;
 mod dicom_table;
 mod dicomweb;
 mod fhir;
+mod listener;
 mod omop;
 mod table;
 
@@ -76,21 +78,27 @@ mod rejects;
 mod rollback;
 mod row_key;
 mod seen;
+mod since;
 mod stored;
 mod tally;
 mod target;
 
 pub use audit::{rejected, rejects, removed};
-pub use build::{Checked, GapOptions, Gaps, Quality, UnmappedValue, build, gaps, is_derived, quality};
+pub use build::{
+    Checked, GapOptions, Gaps, Quality, Status, UnmappedValue, build, gaps, is_derived, quality,
+};
 pub use code::Code;
 pub use contest::Duplicates;
 pub use error::{Error, Result};
+pub use fhir::with_views;
 pub use forget::{Removed, forget};
 pub use identity::{Identity, OmopColumn, Uids};
-pub use ingest::ingest;
+pub use ingest::{ingest, ingest_received};
+pub use listener::{Limits, ListenOptions, Listener, Received, Stopper, Visit};
 pub use options::{Collection, Format, IngestOptions};
 pub use progress::{Progress, Quiet};
 pub use report::Report;
 pub use rollback::rollback;
 pub use secret::Secret;
+pub use since::Since;
 pub use stage::Stage;

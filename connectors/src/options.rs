@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::since::Since;
 use crate::{Code, Duplicates, Error, Result};
 
 /// How a source is ingested.
@@ -33,6 +34,8 @@ pub struct IngestOptions {
     pub copy_refused: bool,
     /// A keyed hash stands in the place of each path of the source in whatever an ingest tells.
     pub hash_paths: bool,
+    /// Only what has changed since then is asked for.
+    pub since: Option<Since>,
 }
 
 /// A connector.

@@ -57,7 +57,8 @@ impl Rejects {
         let Some(folder) = &options.rejects else { return Ok(()) };
         let absolute = std::path::absolute(folder).map_err(|e| Error::io(folder, &e))?;
         let there = absolute.ancestors().find_map(|folder| folder.canonicalize().ok());
-        if there.is_some_and(|there| there.starts_with(source)) {
+        // A server or a database has no path.
+        if source.is_absolute() && there.is_some_and(|there| there.starts_with(source)) {
             let reason = "the folder of rejects lies inside the source";
             return Err(Error::new(Code::Option, "--rejects", reason).with_fix("name a folder outside of it"));
         }

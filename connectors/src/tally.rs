@@ -150,6 +150,7 @@ impl Tally {
 
     /// Rows of forgotten patients, which connectors took for kept.
     pub(crate) fn forgotten(&mut self, table: &str, rows: u64) {
+        let table = table.rsplit('.').next().unwrap_or(table);
         let found = self.tables.iter_mut().find(|found| found.name.rsplit('.').next() == Some(table));
         if let Some(found) = found {
             found.kept -= rows.min(found.kept);

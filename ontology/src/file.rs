@@ -55,6 +55,8 @@ struct ColumnEntry {
     #[serde(default)]
     role: RoleEntry,
     #[serde(default)]
+    required: bool,
+    #[serde(default)]
     comment: String,
     vr: Option<String>,
     tag: Option<String>,
@@ -164,7 +166,9 @@ fn table(schema: &str, entry: TableEntry) -> Result<Table, String> {
         return Err(context("rows_per_patient must be at least 1".into()));
     }
     Ok(Table {
+        stored: name.clone(),
         name,
+        definition: None,
         also: lower(&entry.also),
         comment: entry.comment,
         kind,
@@ -214,9 +218,9 @@ fn column(schema: &str, entry: ColumnEntry) -> Result<Column, String> {
         return Err(context("an action is stated for the attribute of a tag".into()));
     }
     let also = lower(&entry.also);
-    let (name, comment, largest) = (entry.name, entry.comment, entry.largest);
+    let (name, comment, largest, required) = (entry.name, entry.comment, entry.largest, entry.required);
     let (roots, domains, vr) = (entry.roots, entry.domains, (!vr.is_empty()).then_some(vr));
-    let of_source = Column { also_at, largest, vr, tag, action, also, ..Column::default() };
+    let of_source = Column { also_at, largest, required, vr, tag, action, also, ..Column::default() };
     Ok(Column { name, stored, ty, role, comment, references, roots, domains, values, ..of_source })
 }
 

@@ -1,5 +1,6 @@
 """`caim quality` on objects with known faults: each fault is found, in the series that has it and in no other."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -91,7 +92,7 @@ class Faults(unittest.TestCase):
     def test_the_exit_code_follows_the_limits_of_the_operator(self):
         checks, code = self.checks(self.node)
         self.assertEqual(code, QUALITY)
-        self.limits(self.node, "".join(f"{name} = 1.0\n" for name in checks))
+        self.limits(self.node, "".join(f'"{name}" = 1.0\n' for name in checks))
         self.assertEqual(self.checks(self.node)[1], OK)
 
     def test_a_limit_of_no_check_is_named(self):
@@ -103,10 +104,34 @@ class Faults(unittest.TestCase):
     def test_the_page_is_one_file_with_every_check_and_fetches_nothing(self):
         page = self.folder / "quality.html"
         caim("quality", self.node, "--html", page)
-        text = page.read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8").replace("<wbr>", "")
         for name in self.checks(self.node)[0]:
             self.assertIn(f"<code>{name}</code>", text)
         self.assertIsNone(re.search(r"<script|<link|<img|src=|href=|url\(|@import|https?:", text))
+
+    def test_the_report_is_kept_nowhere_and_no_door_knows_of_it(self):
+        def files():
+            paths = [path for path in self.node.rglob("*") if path.is_file() and path.name != "lock"]
+            return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+        caim("quality", self.node)
+        before = files()
+        caim("quality", self.node, "--json", "--html", self.folder / "kept.html")
+        self.assertEqual(files(), before)
+        tables = succeed("sql", "--node", self.node, "--format", "csv", "-c",
+                         "SELECT table_schema, table_name FROM information_schema.tables")
+        self.assertIn("dicom,series", tables)
+        self.assertNotIn("quality", tables)
+        for name in ("quality", "caim.quality", "staged.life"):
+            run = caim("sql", "--node", self.node, "-c", f"SELECT count(*) FROM {name}")
+            self.assertNotEqual(run.returncode, OK, name)
+
+    def test_the_text_lists_what_failed_and_all_with_the_flag(self):
+        short, full = (caim("quality", self.node, *flags).stdout for flags in ([], ["--all"]))
+        self.assertIn("slices_have_no_gaps", short)
+        self.assertNotIn("series_has_one_modality", short)
+        self.assertIn("series_has_one_modality", full)
+        self.assertRegex(short, r"epoch \d+: \d+ of \d+ checks failed, \d+ had nothing to look at")
 
     def test_the_report_names_no_patient_and_no_object(self):
         page = self.folder / "names.html"

@@ -57,6 +57,15 @@ fn every_configuration_key_is_listed_with_its_default() {
     }
 }
 
+#[test]
+fn every_check_of_quality_is_explained() {
+    let checks = read(&workspace().join("connectors/mappings/quality.toml"));
+    let page = read(&workspace().join("docs/quality.md"));
+    let names = checks.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let missing: Vec<&str> = names.clone().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(names.count() > 40 && missing.is_empty(), "docs/quality.md lacks {missing:?}");
+}
+
 fn row(key: &Key) -> String {
     let default = if key.default.is_empty() { "none".to_owned() } else { format!("`{}`", key.default) };
     format!("| `{}` | {default} | {} | {} |", key.name, key.allowed, key.comment)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
 
 use crate::layout::PATIENT;
-use crate::{Commit, Origin, Result, TableName, Warehouse, garbage, newest};
+use crate::{Among, Commit, Result, TableName, Warehouse, garbage, newest};
 
 impl Commit {
     /// Rows of a patient leave these tables in the next epoch; says how many of each. The ordinal stays given.
@@ -18,7 +18,7 @@ impl Commit {
         let mut gone = BTreeMap::new();
         for table in tables {
             let rows =
-                self.retain(table, &[PATIENT], &[Origin::Earlier], &mut |_, rows| others(rows, ordinal))?;
+                self.retain(table, &[PATIENT], Among::Earlier, &mut |_, rows| others(rows, ordinal))?;
             if rows > 0 {
                 gone.insert(table.clone(), rows);
             }

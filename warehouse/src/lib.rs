@@ -91,7 +91,7 @@ pub use error::{Error, Result};
 pub use manifest::{Batch, BatchId, DataFile, NewBatch};
 pub use name::TableName;
 pub use ordinals::Ordinals;
-pub use retain::Origin;
+pub use retain::{Among, Origin};
 pub use rusqlite;
 pub use state::State;
 pub use storage::Storage;

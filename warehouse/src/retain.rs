@@ -2,6 +2,7 @@
 //!
 //! The new files belong to the batches of the old ones, so that a source that is ingested again still replaces its own.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,12 +27,39 @@ pub enum Origin {
     New,
 }
 
+/// Among whose rows it is looked for those that leave.
+#[derive(Debug, Clone, Copy)]
+pub enum Among<'b> {
+    /// Those of finished writers of this commit.
+    New,
+    /// Those of all earlier commits.
+    Earlier,
+    /// Those that some earlier batches brought.
+    Batches(&'b BTreeSet<BatchId>),
+    /// All.
+    All,
+}
+
+impl Among<'_> {
+    fn has_new(self) -> bool {
+        matches!(self, Self::New | Self::All)
+    }
+
+    fn has(self, file: &DataFile) -> bool {
+        match self {
+            Self::New => false,
+            Self::Earlier | Self::All => true,
+            Self::Batches(batches) => batches.contains(&file.batch),
+        }
+    }
+}
+
 /// Says which rows of a batch of some columns stay.
 pub(crate) type Stays<'s> = dyn FnMut(Origin, &RecordBatch) -> BooleanArray + 's;
 
 impl Commit {
-    /// Rows leave a table in the next epoch: `stays` sees these columns of all its rows once, those of earlier commits
-    /// first if `origins` has them. Says how many left.
+    /// Rows leave a table in the next epoch: `stays` sees these columns of all rows in question once, those of earlier
+    /// commits first. Says how many left.
     ///
     /// # Errors
     /// When a file cannot be read or written; then the commit is not to be published.
@@ -39,14 +67,13 @@ impl Commit {
         &mut self,
         table: &TableName,
         columns: &[&str],
-        origins: &[Origin],
+        among: Among<'_>,
         stays: &mut Stays<'_>,
     ) -> Result<u64> {
-        let new = if origins.contains(&Origin::New) { self.staging.take(table) } else { Vec::new() };
-        let mut earlier: Vec<DataFile> = Vec::new();
-        if origins.contains(&Origin::Earlier) {
-            earlier.extend(self.base().files(table).iter().filter(|file| self.keeps(table, file)).cloned());
-        }
+        let new = if among.has_new() { self.staging.take(table) } else { Vec::new() };
+        let earlier =
+            self.base().files(table).iter().filter(|file| among.has(file) && self.keeps(table, file));
+        let earlier: Vec<DataFile> = earlier.cloned().collect();
         let mut gone = 0;
         for file in earlier {
             let path = self.base().path(&file)?;

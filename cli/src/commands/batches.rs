@@ -105,11 +105,15 @@ fn collections(ids: &BTreeSet<String>) -> String {
     }
 }
 
-/// The path in a source's identity, which holds more: connector and collection.
+/// The path in a source's identity, which holds more: connector and collection. Changes are told by their moment.
 fn path(identity: &str) -> String {
     let parts: Option<Vec<serde_json::Value>> = serde_json::from_str(identity).ok();
-    let path = parts.as_ref().and_then(|parts| parts.first()?.as_str());
-    path.unwrap_or(identity).to_owned()
+    let part = |number: usize| parts.as_ref().and_then(|parts| parts.get(number));
+    let path = part(0).and_then(serde_json::Value::as_str).unwrap_or(identity);
+    match part(3).and_then(|more| more.get("since")?.as_str()) {
+        Some(since) => format!("{path} since {since}"),
+        None => path.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +126,8 @@ mod tests {
             path(r#"["/data/series.csv","dicom-table",["column","collection_id"]]"#),
             "/data/series.csv"
         );
+        let changes = r#"["https://h/$export","fhir",["id","c"],{"since":"2026-01-01T00:00:00Z"}]"#;
+        assert_eq!(path(changes), "https://h/$export since 2026-01-01T00:00:00Z");
         assert_eq!(path("an export"), "an export");
     }
 }

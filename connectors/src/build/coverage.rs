@@ -1,6 +1,7 @@
 //! How much of what sources say has a concept: counted for every coded column while its rows go by.
 
 use arrow::array::{Array, RecordBatch};
+use arrow::buffer::NullBuffer;
 use caim_ontology::Table;
 
 use crate::report::Coverage;
@@ -13,6 +14,15 @@ pub(super) fn pairs(table: &Table) -> impl Iterator<Item = (&str, &str)> {
     table.stored_columns().filter_map(|original| {
         let column = original.stored.strip_suffix(ORIGINAL)?;
         table.column(column).map(|column| (column.stored.as_str(), original.stored.as_str()))
+    })
+}
+
+/// The concept columns of an OMOP table, each with the column that keeps what the source said.
+pub(super) fn omop_pairs(table: &Table) -> impl Iterator<Item = (&str, &str)> {
+    table.stored_columns().filter_map(|column| {
+        let original =
+            table.column(&format!("{}_source_value", column.stored.strip_suffix("_concept_id")?))?;
+        Some((column.stored.as_str(), original.stored.as_str()))
     })
 }
 
@@ -50,10 +60,12 @@ impl Counter {
     pub(super) fn count(&mut self, batch: &RecordBatch) {
         for pair in &mut self.pairs {
             let (code, original) = (batch.column(pair.code), batch.column(pair.original));
-            let said = (0..batch.num_rows()).filter(|row| original.is_valid(*row));
-            let (mapped, unmapped): (Vec<usize>, Vec<usize>) = said.partition(|row| code.is_valid(*row));
-            pair.mapped += mapped.len() as u64;
-            pair.unmapped += unmapped.len() as u64;
+            let (code, original) = (code.logical_nulls(), original.logical_nulls());
+            let nulls = |nulls: Option<NullBuffer>| nulls.map_or(0, |nulls| nulls.null_count());
+            let mapped = batch.num_rows() - nulls(NullBuffer::union(code.as_ref(), original.as_ref()));
+            let said = batch.num_rows() - nulls(original);
+            pair.mapped += mapped as u64;
+            pair.unmapped += (said - mapped) as u64;
         }
     }
 

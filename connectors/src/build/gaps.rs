@@ -8,10 +8,13 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use caim_ontology::{CodeSystem, Models, Subject, Table, TableKind};
 use caim_warehouse::{Warehouse, layout};
+use serde::Serialize;
 
 use super::session::{Session, fault};
 use super::{coverage, mappings, on_runtime};
 use crate::{Code, Error, Result};
+
+const OMOP: &str = "omop";
 
 /// What is listed of the values without a concept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +26,14 @@ pub struct GapOptions {
 }
 
 /// How much of a coded column has a concept. Rows about which the source says nothing are not counted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Gaps {
     /// Schema and table.
     pub table: String,
     /// The coded column.
     pub column: String,
     /// The codes beneath which its concepts lie.
+    #[serde(skip)]
     pub roots: Vec<String>,
     /// Rows of which the source says something.
     pub rows: u64,
@@ -44,7 +48,7 @@ pub struct Gaps {
 }
 
 /// A value of a source without a concept.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct UnmappedValue {
     /// What the source said, as the column keeps it.
     pub value: String,
@@ -54,6 +58,7 @@ pub struct UnmappedValue {
     pub patients: u64,
     /// How lookups name it: a mapping of any of these subjects decides on it. Several where the value alone does not
     /// say which source it came from.
+    #[serde(skip)]
     pub subjects: Vec<Subject>,
 }
 
@@ -74,21 +79,40 @@ impl std::fmt::Debug for UnmappedValue {
 /// # Errors
 /// When stored rows cannot be read.
 pub fn gaps(warehouse: &Warehouse, models: &Models, options: GapOptions) -> Result<Vec<Gaps>> {
-    let Some(model) = models.model(mappings::COMMON) else { return Ok(Vec::new()) };
     let epoch = warehouse.current()?;
     let mut session = Session::plain()?;
     session.register_epoch(&epoch, models)?;
-    on_runtime(async {
-        let mut all = Vec::new();
-        for table in model.tables.iter().filter(|table| table.kind == TableKind::Patient) {
-            for (column, original) in coverage::pairs(table) {
-                let asked =
-                    Asked { session: &session, schema: &model.schema, table, column, original, options };
-                all.extend(asked.gaps().await?);
-            }
+    on_runtime(of_common(&session, models, options))
+}
+
+async fn of_common(session: &Session, models: &Models, options: GapOptions) -> Result<Vec<Gaps>> {
+    of(session, models, mappings::COMMON, options).await
+}
+
+/// The gaps of the common data model, then those of OMOP tables: of `x_concept_id` where `x_source_value` says something.
+pub(super) async fn of_all(session: &Session, models: &Models, options: GapOptions) -> Result<Vec<Gaps>> {
+    let mut all = of_common(session, models, options).await?;
+    all.extend(of(session, models, OMOP, options).await?);
+    Ok(all)
+}
+
+async fn of(session: &Session, models: &Models, schema: &str, options: GapOptions) -> Result<Vec<Gaps>> {
+    let Some(model) = models.model(schema) else { return Ok(Vec::new()) };
+    let mut all = Vec::new();
+    for table in model.tables.iter().filter(|table| table.kind == TableKind::Patient) {
+        let pairs: Vec<(&str, &str)> = if schema == OMOP {
+            coverage::omop_pairs(table).collect()
+        } else {
+            coverage::pairs(table).collect()
+        };
+        for (column, original) in pairs {
+            // OMOP writes 0 for a value without a concept.
+            let mapped = format!("\"{column}\" {}", if schema == OMOP { "> 0" } else { "IS NOT NULL" });
+            let asked = Asked { session, schema, table, column, original, mapped, options };
+            all.extend(asked.gaps().await?);
         }
-        Ok(all)
-    })
+    }
+    Ok(all)
 }
 
 /// One coded column and what is asked of it.
@@ -98,6 +122,8 @@ struct Asked<'a> {
     table: &'a Table,
     column: &'a str,
     original: &'a str,
+    /// The condition of a row that has a concept.
+    mapped: String,
     options: GapOptions,
 }
 
@@ -141,9 +167,8 @@ impl Asked<'_> {
 
     /// Rows and patients, all and mapped. Names come from the model, whose columns are plain words.
     fn shares(&self) -> String {
-        let Self { schema, table, column, original, .. } = self;
+        let Self { schema, table, original, mapped, .. } = self;
         let (table, patient) = (&table.name, layout::PATIENT);
-        let mapped = format!("\"{column}\" IS NOT NULL");
         format!(
             "SELECT count(*), count(*) FILTER (WHERE {mapped}), count(DISTINCT \"{patient}\"),
                     count(DISTINCT \"{patient}\") FILTER (WHERE {mapped})
@@ -152,11 +177,11 @@ impl Asked<'_> {
     }
 
     fn values(&self) -> String {
-        let Self { schema, table, column, original, options, .. } = self;
+        let Self { schema, table, original, mapped, options, .. } = self;
         let (table, patient, GapOptions { threshold, values }) = (&table.name, layout::PATIENT, options);
         format!(
             "SELECT \"{original}\" AS value, count(*) AS n, count(DISTINCT \"{patient}\") AS patients
-             FROM \"{schema}\".\"{table}\" WHERE \"{original}\" IS NOT NULL AND \"{column}\" IS NULL
+             FROM \"{schema}\".\"{table}\" WHERE \"{original}\" IS NOT NULL AND ({mapped}) IS NOT TRUE
              GROUP BY \"{original}\" HAVING count(DISTINCT \"{patient}\") >= {threshold}
              ORDER BY patients DESC, n DESC, value LIMIT {values}"
         )

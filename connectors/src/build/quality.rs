@@ -1,24 +1,44 @@
-//! What is doubtful about the records of a node as a whole: checks that are data, each one SELECT over the newest epoch.
+//! What is doubtful about the records of a node as a whole: conformance, completeness, plausibility, images.
 //!
-//! The counts are exact, so the report is the operator's. No value of a record is in it.
+//! ```text
+//! mappings/quality.toml   -> rules      classes with their limits and texts, written checks, domains, ranges
+//! data models             -> tables     keys, references, required columns, values, bounds, dates: one scan a table
+//! omop.concept, ontology  -> concepts   what stands in coded columns, each column read once
+//! rules                   -> ranges     numbers that cannot be
+//! coverage of sources     -> mapped     what has a concept, and which values have none
+//! ```
+//!
+//! All of it reads one epoch and writes nothing. Counts are exact and the coverage names values of sources, so the report is
+//! the operator's: nothing of it is stored, and no door of a node knows of it.
 
-use std::collections::BTreeMap;
+mod concepts;
+mod life;
+mod limits;
+mod ranges;
+mod rules;
+mod scan;
+mod tables;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
-use arrow::array::AsArray;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
 use caim_ontology::Models;
-use caim_warehouse::Warehouse;
-use serde::{Deserialize, Serialize};
+use caim_warehouse::{Epoch, Warehouse};
+use serde::{Serialize, Serializer};
 
-use super::session::{Session, fault};
-use super::{GapOptions, gaps, on_runtime};
-use crate::{Code, Error, Result};
+use super::gaps::{self, GapOptions, Gaps};
+use super::on_runtime;
+use super::session::Session;
+use crate::Result;
+use limits::Limits;
+use rules::{Place, Rules};
+use scan::Scan;
 
-const CHECKS: &str = include_str!("../../mappings/quality.toml");
-/// The share of rows without a concept that a coded column may have.
-const UNMAPPED: f64 = 0.2;
+/// The categories, in the order of a report.
+const CATEGORIES: [&str; 4] = ["conformance", "completeness", "plausibility", "images"];
+/// The class of the checks of mapping coverage.
+const MAPPED: &str = "mapped";
 
 /// The outcome of all checks on one epoch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,20 +47,26 @@ pub struct Quality {
     pub version: u32,
     /// The epoch that was looked at.
     pub epoch: u64,
+    /// So many patients must have a value of a source for the coverage to name it.
+    pub threshold: u32,
     /// The checks, by category.
     pub checks: Vec<Checked>,
+    /// How much of each coded column has a concept, and the values of sources that most patients have and that have none.
+    pub coverage: Vec<Gaps>,
 }
 
 /// The outcome of one check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Checked {
-    /// Its name, by which `quality.toml` sets its limit.
+    /// Its name: its class, and where it is one of many, the table and column.
     pub name: String,
-    /// What kind of check it is.
+    /// Its class, by which `quality.toml` sets the limits of all checks of a kind.
+    pub class: String,
+    /// One of [`Quality::categories`].
     pub category: String,
     /// What holds where it passes.
     pub says: String,
-    /// What was looked at: rows, or series.
+    /// What was looked at: rows, keys, studies or series.
     pub checked: u64,
     /// Those for which it does not hold.
     pub failed: u64,
@@ -48,29 +74,16 @@ pub struct Checked {
     pub limit: f64,
 }
 
-/// The file of checks.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Checks {
-    version: u32,
-    check: Vec<Check>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Check {
-    name: String,
-    category: String,
-    limit: f64,
-    says: String,
-    select: String,
-}
-
-/// The operator's own limits: `DIR/quality.toml`.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Limits {
-    limits: BTreeMap<String, f64>,
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// More failed than may.
+    Failed,
+    /// No more failed than may.
+    Passed,
+    /// There was nothing to look at.
+    Silent,
 }
 
 impl Checked {
@@ -81,100 +94,129 @@ impl Checked {
         if self.checked == 0 { 0.0 } else { self.failed as f64 / self.checked as f64 }
     }
 
-    /// Whether no more failed than may.
+    /// How it ended.
     #[must_use]
-    pub fn passed(&self) -> bool {
-        self.share() <= self.limit
+    pub fn status(&self) -> Status {
+        match self {
+            Self { checked: 0, .. } => Status::Silent,
+            _ if self.share() <= self.limit => Status::Passed,
+            _ => Status::Failed,
+        }
+    }
+}
+
+impl Serialize for Checked {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'c> {
+            name: &'c str,
+            class: &'c str,
+            category: &'c str,
+            says: &'c str,
+            status: Status,
+            checked: u64,
+            failed: u64,
+            share: f64,
+            limit: f64,
+        }
+        let Self { name, class, category, says, checked, failed, limit } = self;
+        let (status, share, checked, failed, limit) =
+            (self.status(), self.share(), *checked, *failed, *limit);
+        Line { name, class, category, says, status, checked, failed, share, limit }.serialize(serializer)
     }
 }
 
 impl Quality {
-    /// Whether every check passed.
+    /// The categories of checks, in the order in which they stand.
+    #[must_use]
+    pub fn categories() -> &'static [&'static str] {
+        &CATEGORIES
+    }
+
+    /// The checks that ended so.
+    pub fn ended(&self, status: Status) -> impl Iterator<Item = &Checked> {
+        self.checks.iter().filter(move |check| check.status() == status)
+    }
+
+    /// Whether no check failed.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.checks.iter().all(Checked::passed)
+        self.ended(Status::Failed).next().is_none()
     }
 }
 
-/// Runs all checks on the newest epoch, with the limits of a file, where there is one.
+/// Runs all checks on the newest epoch, with the limits of a file, where there is one; the coverage names values as the
+/// options say.
 ///
 /// # Errors
 /// When stored rows cannot be read, or the file of limits names no check.
-pub fn quality(warehouse: &Warehouse, models: &Models, limits: &Path) -> Result<Quality> {
-    let Checks { version, check: checks } = bundled()?;
+pub fn quality(warehouse: &Warehouse, models: &Models, limits: &Path, named: GapOptions) -> Result<Quality> {
+    let limits = Limits::load(limits)?;
+    let rules = Rules::bundled()?;
     let epoch = warehouse.current()?;
-    let mut session = Session::plain()?;
-    session.register_epoch(&epoch, models)?;
-    let mut done = on_runtime(async {
+    let look = Look { epoch: &epoch, models, rules: &rules };
+    let (mut checks, coverage) = on_runtime(async {
+        let session = look.session().await?;
+        let mut checks = look.at(&session, |_| true).await?;
+        let coverage = gaps::of_all(&session, models, named).await?;
+        checks.extend(look.mapped(&coverage)?);
+        Ok((checks, coverage))
+    })?;
+    limits.set(&mut checks)?;
+    let place = |check: &Checked| CATEGORIES.iter().position(|category| *category == check.category);
+    checks.sort_by_key(place);
+    Ok(Quality {
+        version: rules.version,
+        epoch: epoch.number(),
+        threshold: named.threshold,
+        checks,
+        coverage,
+    })
+}
+
+/// An epoch, and by what it is judged.
+#[derive(Clone, Copy)]
+struct Look<'l> {
+    epoch: &'l Epoch,
+    models: &'l Models,
+    rules: &'l Rules,
+}
+
+impl Look<'_> {
+    /// All tables of the epoch, and what is known of the life of each patient.
+    async fn session(self) -> Result<Session> {
+        let mut session = Session::plain()?;
+        session.register_epoch(self.epoch, self.models)?;
+        life::stage(&mut session, self.models).await?;
+        Ok(session)
+    }
+
+    /// The checks of the classes that are wanted, but for those of coverage.
+    async fn at(self, session: &Session, wanted: impl Fn(&str) -> bool) -> Result<Vec<Checked>> {
+        let mut scans: Vec<Scan> = tables::scans(self)?;
+        scans.extend(self.rules.written(self.models)?);
         let mut done = Vec::new();
-        for check in checks {
-            done.push(run(&session, check).await?);
+        for mut scan in scans {
+            scan.checks.retain(|check| wanted(&check.about.class));
+            done.extend(scan.run(session, self.epoch).await?);
+        }
+        done.extend(concepts::in_vocabulary(self, session, &wanted).await?);
+        if wanted(concepts::BELOW_ROOTS) {
+            done.extend(concepts::below_roots(self, session).await?);
+        }
+        if wanted(ranges::CLASS) {
+            done.extend(ranges::plausible(self, session).await?);
         }
         Ok(done)
-    })?;
-    done.extend(coverage(warehouse, models)?);
-    set_limits(&mut done, limits)?;
-    Ok(Quality { version, epoch: epoch.number(), checks: done })
-}
-
-fn bundled() -> Result<Checks> {
-    toml::from_str(CHECKS).map_err(|e| Error::new(Code::Build, "the checks of quality", e))
-}
-
-async fn run(session: &Session, check: Check) -> Result<Checked> {
-    let rows = session.select(&check.select).await?.collect().await.map_err(fault)?;
-    let count = |column: &str| -> Option<u64> {
-        let batch = rows.iter().find(|batch| batch.num_rows() > 0)?;
-        let counts = cast(batch.column_by_name(column)?, &DataType::Int64).ok()?;
-        counts.as_primitive::<Int64Type>().values().first().and_then(|count| u64::try_from(*count).ok())
-    };
-    let Check { name, category, limit, says, .. } = check;
-    let (Some(checked), Some(failed)) = (count("checked"), count("failed")) else {
-        return Err(Error::new(Code::Build, name, "it gives no row of `checked` and `failed`"));
-    };
-    Ok(Checked { name, category, says, checked, failed, limit })
-}
-
-/// One check a coded column of which sources say something.
-fn coverage(warehouse: &Warehouse, models: &Models) -> Result<Vec<Checked>> {
-    // No value is named, so none is asked for.
-    let options = GapOptions { threshold: u32::MAX, values: 1 };
-    let columns = gaps(warehouse, models, options)?.into_iter();
-    Ok(columns
-        .map(|gap| Checked {
-            name: format!("mapped_{}", gap.column),
-            category: "mapping coverage".to_owned(),
-            says: format!("Rows of {} have a concept in {}.", gap.table, gap.column),
-            checked: gap.rows,
-            failed: gap.rows - gap.rows_mapped,
-            limit: UNMAPPED,
-        })
-        .collect())
-}
-
-fn set_limits(checks: &mut [Checked], path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
     }
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
-    let fault = |reason: String| Error::new(Code::Option, path.display(), reason);
-    let Limits { limits } = toml::from_str(&text).map_err(|e| fault(e.to_string()))?;
-    for (name, limit) in limits {
-        if !(0.0..=1.0).contains(&limit) {
-            return Err(fault(format!("the limit of {name} is a share from 0 to 1")));
-        }
-        match checks.iter_mut().find(|check| check.name == name) {
-            Some(check) => check.limit = limit,
-            // A column that no source fills today is no error.
-            None if name.starts_with("mapped_") => {}
-            None => {
-                let likeness = |check: &&Checked| strsim::jaro_winkler(&check.name, &name);
-                let nearest = checks.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-                let nearest = nearest.map(|check| check.name.as_str()).unwrap_or_default();
-                let fix = format!("the nearest is {nearest}");
-                return Err(fault(format!("there is no check {name}")).with_fix(fix));
-            }
-        }
+
+    /// One check a coded column of which sources say something.
+    fn mapped(self, coverage: &[Gaps]) -> Result<Vec<Checked>> {
+        let class = self.rules.class(MAPPED)?;
+        let check = |gap: &Gaps| {
+            let about = class.about(&Place::column(&gap.table, &gap.column));
+            about.counted(gap.rows, gap.rows - gap.rows_mapped)
+        };
+        Ok(coverage.iter().map(check).collect())
     }
-    Ok(())
 }

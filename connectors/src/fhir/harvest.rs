@@ -20,6 +20,9 @@ use crate::{Code, Duplicates};
 /// Parts of a piece for each thread: some are done earlier than others.
 const PARTS_PER_THREAD: usize = 2;
 
+/// The owner of rows that are not used.
+pub(super) const NOBODY: usize = usize::MAX;
+
 /// Some resources and their rows.
 #[derive(Default)]
 pub(super) struct Harvest {
@@ -28,6 +31,8 @@ pub(super) struct Harvest {
     pub(super) rows: Vec<Option<Rows>>,
     /// What is no resource.
     pub(super) faults: Vec<Fault>,
+    /// Resources without rows in one of the operator's own tables, by table, and why.
+    pub(super) unfit: Vec<(usize, Fault)>,
     /// Types of resources that have no view, with the number of each.
     pub(super) without_view: BTreeMap<String, u64>,
 }
@@ -50,7 +55,7 @@ pub(super) struct Reaped {
 pub(super) struct Rows {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) doubts: Vec<Doubts>,
-    /// For every row the position of its resource in the harvest.
+    /// For every row the position of its resource in the harvest; [`NOBODY`]'s rows do not come in.
     pub(super) owners: Vec<usize>,
 }
 
@@ -186,12 +191,17 @@ impl<'f> Reaper<'f> {
                 continue;
             };
             let (sheet, owners) = place.get_or_insert_with(|| (Sheet::new(&known.view), Vec::new()));
-            let added = sheet.add(resource.value, Some(key));
+            let (before, added) = (sheet.len(), sheet.add(resource.value, Some(key)));
             // Rows of a resource that fails halfway are there as well, and are dropped with their resource.
             owners.resize(sheet.len(), owner);
-            if let Err(error) = added {
-                return Some((Code::ViewMismatch, format!("view {}: {error}", known.view.name)));
+            let Err(error) = added else { continue };
+            let reason = format!("view {}: {error}", known.view.name);
+            if !known.is_own() {
+                return Some((Code::ViewMismatch, reason));
             }
+            owners.iter_mut().skip(before).for_each(|owner| *owner = NOBODY);
+            let fault = Fault { line: resource.line, code: Code::ViewMismatch, reason };
+            self.harvest.unfit.push((*table, fault));
         }
         None
     }

@@ -24,6 +24,11 @@ impl Seen {
         Self { types: vec![Known::default(); tables], times: vec![Known::default(); tables] }
     }
 
+    /// Whether a resource came.
+    pub(super) fn has(&self, table: usize, id: u64) -> bool {
+        self.types.get(table).is_some_and(|known| known.contains_key(&id))
+    }
+
     /// Looks a resource up, and remembers it at its first sight.
     pub(super) fn look(&mut self, table: usize, id: u64, claim: Claim) -> Sight {
         let Some(content) = self.types.get(table).and_then(|known| known.get(&id)).copied() else {

@@ -9,16 +9,18 @@ use rayon::prelude::*;
 
 use super::bundled::{ViewTable, Views};
 use super::harvest::{Harvest, Reaped, Rows};
-use super::patients::{Found, Others, Patients};
+use super::patients::{Found, Others, Patients, Whose};
 use super::seen::Seen;
 use super::{RESOURCE, SCHEMA};
 use crate::contest::{Arena, Claim, Contest, Fate, Sight};
 use crate::ingest::Context;
-use crate::landing::{Patient, row_keys};
+use crate::landing::{Patient, row_keys, shown};
 use crate::row_key::NameKey;
 use crate::tally::{Fault, Tally};
 use crate::target::{Target, Writer};
 use crate::{Code, Result};
+
+const UNKNOWN: &str = "its patient is neither in this export of changes nor in earlier ones";
 
 /// Receives the rows of one source.
 pub(super) struct Store<'s> {
@@ -31,6 +33,8 @@ pub(super) struct Store<'s> {
     /// Resources of each table that came in, and how many may.
     taken: Vec<u64>,
     limit: u64,
+    /// Resources of patients whom nobody told do not come in.
+    only_known: bool,
     without_view: BTreeMap<String, u64>,
     /// Resources, with a view or without.
     pub(super) resources: u64,
@@ -63,7 +67,7 @@ impl<'s> Store<'s> {
     ) -> Result<Self> {
         let mut writers = Vec::with_capacity(views.tables.len());
         for ViewTable { landing, .. } in &views.tables {
-            tally.table(&landing.name.to_string());
+            tally.table(&shown(&landing.name));
             writers.push(target.writer(&landing.name, Arc::clone(&landing.schema))?);
         }
         Ok(Self {
@@ -75,11 +79,18 @@ impl<'s> Store<'s> {
             taken: vec![0; writers.len()],
             writers,
             limit: context.limit,
+            only_known: false,
             without_view: BTreeMap::new(),
             resources: 0,
             not_fhir: 0,
             broken: 0,
         })
+    }
+
+    /// Rejects resources of patients whom nobody told: whoever was told by another number would be two patients, and
+    /// whoever was forgotten would come back.
+    pub(super) fn only_known(&mut self) {
+        self.only_known = true;
     }
 
     /// Takes the next resources of `file`.
@@ -91,13 +102,18 @@ impl<'s> Store<'s> {
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<()> {
-        let Harvest { resources, rows, faults, without_view } = harvest;
+        let Harvest { mut resources, rows, faults, unfit, without_view } = harvest;
         self.resources += resources.len() as u64 + without_view.values().sum::<u64>();
         for (ty, count) in without_view {
             *self.without_view.entry(ty).or_default() += count;
         }
         self.refuse(faults, file, tally);
-        let owners = self.patients(&resources, patients, target, tally)?;
+        for (table, fault) in unfit {
+            self.present(table, tally);
+            tally.read(1);
+            tally.reject(file, fault);
+        }
+        let owners = self.patients(&mut resources, patients, target, tally)?;
         let mut batches = Vec::with_capacity(rows.len());
         let mut contents = vec![0_u64; resources.len()];
         for (table, rows) in self.views.tables.iter().zip(rows) {
@@ -129,8 +145,8 @@ impl<'s> Store<'s> {
         Ok(())
     }
 
-    /// Ends all tables, and names the types of resources that no view takes.
-    pub(super) fn finish(self, name: &NameKey, target: &mut Target, tally: &mut Tally) -> Result<()> {
+    /// Ends all tables, and names the types of resources that no view takes. Says which resources came in.
+    pub(super) fn finish(self, name: &NameKey, target: &mut Target, tally: &mut Tally) -> Result<Seen> {
         // Sorting and encoding what is left is most of the work of writing.
         self.writers.into_par_iter().try_for_each(Writer::finish)?;
         let tables = || self.views.tables.iter();
@@ -145,7 +161,7 @@ impl<'s> Store<'s> {
         for (ty, count) in self.without_view {
             tally.warn_about(SCHEMA, Code::NoView, Some(&ty), count);
         }
-        Ok(())
+        Ok(self.seen)
     }
 
     fn refuse(&mut self, faults: Vec<Fault>, file: &str, tally: &mut Tally) {
@@ -164,13 +180,19 @@ impl<'s> Store<'s> {
     /// The patient of every resource.
     fn patients(
         &mut self,
-        resources: &[Reaped],
+        resources: &mut [Reaped],
         patients: &Patients<'_>,
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<Vec<Option<Patient>>> {
         let mut owners = Vec::with_capacity(resources.len());
         for resource in resources {
+            if self.only_known && matches!(resource.whose, Whose::Unknown(_)) {
+                let (line, code, reason) = (resource.line, Code::UnknownPatient, UNKNOWN.to_owned());
+                resource.fault.get_or_insert(Fault { line, code, reason });
+                owners.push(None);
+                continue;
+            }
             let found = self.others.patient(&resource.whose, patients, target)?;
             let (patient, doubt) = match found {
                 Found::Known(patient) => (Some(patient), None),
@@ -287,7 +309,7 @@ impl<'s> Store<'s> {
             rows.owners.iter().map(|owner| Some(fates.get(*owner).is_some_and(Fated::comes_in))).collect();
         let kept = keep.true_count() as u64;
         let (duplicates, superseded) = (count(Fate::Duplicate), count(Fate::Superseded));
-        tally.table(&table.landing.name.to_string());
+        tally.table(&table.shown());
         tally.read(kept + duplicates + superseded);
         tally.kept(kept);
         tally.duplicates(duplicates);
@@ -305,7 +327,7 @@ impl<'s> Store<'s> {
     /// Makes a table the one that is counted for.
     fn present(&self, table: usize, tally: &mut Tally) {
         if let Some(table) = self.views.tables.get(table) {
-            tally.table(&table.landing.name.to_string());
+            tally.table(&table.shown());
         }
     }
 }
@@ -318,5 +340,5 @@ fn thing(table: usize, id: u64) -> u128 {
 /// Where resources of a table are contested.
 fn arena<'a>(table: &'a ViewTable<'_>, thing: &'a dyn Fn(&str) -> u128) -> Arena<'a> {
     let stored = &table.landing.name;
-    Arena { stored, told: stored.to_string(), identifier: table.resource_key(), thing }
+    Arena { stored, told: shown(stored), identifier: table.resource_key(), thing }
 }

@@ -12,7 +12,7 @@ const DEPTH: usize = 16;
 
 pub(super) fn open(path: PathBuf) -> Result<Source> {
     let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut source = Source { path, members, skipped, stamps, contents };
+    let mut source = Source { path, members, skipped, stamps, contents, exported: None };
     let root = source.path.clone();
     walk(&root, "", DEPTH, &mut source)?;
     Ok(source)

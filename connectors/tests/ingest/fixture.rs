@@ -162,7 +162,7 @@ pub(crate) fn skip(reason: &str) {
     }
 }
 
-fn name(table: &str) -> TableName {
+pub(crate) fn name(table: &str) -> TableName {
     table.parse().unwrap()
 }
 

@@ -1,13 +1,15 @@
 //! Rows leave tables: those of earlier batches and of this one, and nothing else.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::UInt64Type;
 
 use super::fixture::{
     SECRET, content, ingest, new_warehouse, on_disk, read, rows, series, source, study, write,
 };
-use crate::Origin;
 use crate::layout::ROW;
+use crate::{Among, BatchId, Origin};
 
 /// The rows whose key is none of these.
 fn without(keys: &[u64], rows: &RecordBatch) -> BooleanArray {
@@ -26,7 +28,7 @@ fn rows_of_earlier_batches_and_of_this_one_leave_and_other_files_stay_as_they_ar
     write(&mut commit, series(), &rows(&[(Some(0), 0, "c"), (Some(1), 7, "c")])).unwrap();
     let mut seen = Vec::new();
     let gone = commit
-        .retain(&series(), &[ROW], &[Origin::Earlier, Origin::New], &mut |origin, rows| {
+        .retain(&series(), &[ROW], Among::All, &mut |origin, rows| {
             seen.push((origin, rows.num_rows()));
             without(&[0], rows)
         })
@@ -49,10 +51,10 @@ fn rows_of_earlier_batches_and_of_this_one_leave_and_other_files_stay_as_they_ar
 fn only_rows_of_the_origins_that_were_asked_for_are_seen() {
     let (_folder, warehouse) = new_warehouse();
     ingest(&warehouse, "a", &[10, 11]).unwrap();
-    for (origin, left) in [(Origin::Earlier, 1), (Origin::New, 2)] {
+    for (among, origin, left) in [(Among::Earlier, Origin::Earlier, 1), (Among::New, Origin::New, 2)] {
         let mut commit = warehouse.begin(source("c")).unwrap();
         write(&mut commit, series(), &rows(&[(Some(1), 0, "c")])).unwrap();
-        let gone = commit.retain(&series(), &[ROW], &[origin], &mut |found, rows| {
+        let gone = commit.retain(&series(), &[ROW], among, &mut |found, rows| {
             assert_eq!(found, origin);
             without(&[0], rows)
         });
@@ -60,6 +62,21 @@ fn only_rows_of_the_origins_that_were_asked_for_are_seen() {
         let earlier = commit.base().files(&series())[0].clone();
         assert_eq!(commit.keeps(&series(), &earlier), left == 2);
     }
+}
+
+#[test]
+fn rows_of_other_batches_than_those_that_were_named_are_not_looked_at() {
+    let (_folder, warehouse) = new_warehouse();
+    let before = ingest(&warehouse, "a", &[10, 11]).unwrap();
+    let first: BTreeSet<BatchId> = before.batches().iter().map(|batch| batch.id).collect();
+    ingest(&warehouse, "b", &[12]).unwrap();
+    let mut commit = warehouse.begin(source("c")).unwrap();
+    let none = |rows: &RecordBatch| BooleanArray::from(vec![false; rows.num_rows()]);
+    let gone = commit.retain(&series(), &[], Among::Batches(&first), &mut |_, rows| none(rows)).unwrap();
+    assert_eq!(gone, 2);
+    let kept: Vec<bool> =
+        commit.base().files(&series()).iter().map(|file| commit.keeps(&series(), file)).collect();
+    assert_eq!(kept, [false, true]);
 }
 
 #[test]
@@ -71,7 +88,7 @@ fn in_a_file_of_many_batches_each_row_is_told_from_its_neighbours() {
     commit.ordinals().unwrap().ordinal(&[1; 32]);
     write(&mut commit, series(), &rows(&many)).unwrap();
     let odd: Vec<u64> = (0..5000).filter(|key| key % 2 == 1).collect();
-    let gone = commit.retain(&series(), &[ROW], &[Origin::New], &mut |_, rows| without(&odd, rows)).unwrap();
+    let gone = commit.retain(&series(), &[ROW], Among::New, &mut |_, rows| without(&odd, rows)).unwrap();
     assert_eq!(gone, 2500);
     let epoch = commit.publish().unwrap();
     let mut keys = Vec::new();
