@@ -100,7 +100,7 @@ pub fn rejected(warehouse: &Warehouse, batch: u64) -> Result<Vec<Rejected>> {
     Ok(rejected)
 }
 
-/// The first rows of each table that a batch has rejected, in the order of the source.
+/// The first rows of each table that a batch has rejected, in the order in which they were found.
 ///
 /// # Errors
 /// When the state of the warehouse cannot be read.

@@ -20,7 +20,7 @@ use crate::forget::Forgotten;
 use crate::identity::{Identity, Pseudonyms};
 use crate::landing::shown;
 use crate::listener::Received;
-use crate::rejects::Paths;
+use crate::rejects::{Paths, Rejects};
 use crate::report::{BuildReport, Report};
 use crate::since::{self, Chains};
 use crate::source::{Evidence, Source};
@@ -149,6 +149,7 @@ impl Standing<'_> {
     fn take_in(&self, mut source: Source) -> Result<Report> {
         let Self { place: Place { warehouse, models, secret, options, progress, .. }, pseudonyms, current } =
             self;
+        Rejects::check_apart(options, &source.path)?;
         let mut tally = Tally::new(options, secret);
         tally.not_read(source.skipped.iter().cloned());
         let plan = plan(&source, models, options, current, &mut tally)?;

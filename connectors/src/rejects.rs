@@ -49,6 +49,22 @@ impl Rejects {
         Some(Self { folder, copies, open: None, failed: None })
     }
 
+    /// That what is written is not part of what is read: a folder that is watched would never come to rest.
+    ///
+    /// # Errors
+    /// When the folder of rejects lies inside the source.
+    pub(crate) fn check_apart(options: &IngestOptions, source: &Path) -> Result<()> {
+        let Some(folder) = &options.rejects else { return Ok(()) };
+        let absolute = std::path::absolute(folder).map_err(|e| Error::io(folder, &e))?;
+        let there = absolute.ancestors().find_map(|folder| folder.canonicalize().ok());
+        // A server or a database has no path.
+        if source.is_absolute() && there.is_some_and(|there| there.starts_with(source)) {
+            let reason = "the folder of rejects lies inside the source";
+            return Err(Error::new(Code::Option, "--rejects", reason).with_fix("name a folder outside of it"));
+        }
+        Ok(())
+    }
+
     /// Adds a reject, with the file where it is a whole one. Failures wait for [`Rejects::finish`].
     pub(crate) fn add(&mut self, reject: &Reject, refused: Option<&Member>) {
         if self.failed.is_none()

@@ -1,7 +1,7 @@
 //! Which things are there already: from other batches of the warehouse, and from earlier rows of the source.
 //!
 //! Hashes of the identifier and of the row, not the identifier: 20 bytes a thing, so that a node with sixty million
-//! instances needs about two gigabytes. Where the newest record is to stay, the time of each takes as much again.
+//! instances needs two to three gigabytes. Where the newest record is to stay, the time of each takes as much again.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -99,7 +99,7 @@ class Intake(unittest.TestCase):
                 self.assertNotIn(word, run.stdout + run.stderr)
 
     def test_all_rejects_are_in_a_file_with_copies_and_stay_with_the_batch_and_hashed_paths_name_no_file(self):
-        cut = (self.images / "0.dcm").read_bytes()[:300]
+        cut = (self.images / "0.dcm").read_bytes()[:-5]
         (self.images / "CANARY.dcm").write_bytes(cut)
         (self.images / "CANARY.txt").write_text("no object")
         folder = self.place / "rejects"
@@ -133,7 +133,7 @@ class Intake(unittest.TestCase):
                 counts = json.loads(run.stdout)
                 self.assertEqual(run.returncode, REJECTS if rule == "skip" else OK)
                 self.assertEqual((counts["tables"][0]["conflicts"], len(counts["conflicts"])), (1, 1))
-                self.assertNotIn("777", run.stdout + run.stderr)
+                self.assertNotIn("2.25.777", run.stdout + run.stderr)
                 sql = "SELECT Modality, count(*) AS n FROM dicom.instance GROUP BY Modality"
                 found = succeed("sql", "--node", node, "--format", "csv", "-c", sql, env=PUBLIC)
                 self.assertEqual(found.split()[1:], [f"{expected},1"])

@@ -47,22 +47,27 @@ impl Display for BuildReport {
     }
 }
 
-/// The columns that every table has, and those that have something to say.
+/// A column of the table of tables: its name, and what it counts.
+type Column = (&'static str, fn(&TableReport) -> u64);
+
+/// So many of the columns are always shown; the others where they have something to say.
+const ALWAYS: usize = 4;
+
+const COLUMNS: [Column; 8] = [
+    ("read", |table| table.read),
+    ("kept", |table| table.kept),
+    ("duplicates", |table| table.duplicates),
+    ("rejected", |table| table.rejected),
+    ("forgotten", |table| table.forgotten),
+    ("superseded", |table| table.superseded),
+    ("displaced", |table| table.displaced),
+    ("conflicts", |table| table.conflicts),
+];
+
 fn tables(f: &mut Formatter<'_>, tables: &[TableReport]) -> fmt::Result {
-    let columns: [(&str, fn(&TableReport) -> u64); 8] = [
-        ("read", |table| table.read),
-        ("kept", |table| table.kept),
-        ("duplicates", |table| table.duplicates),
-        ("rejected", |table| table.rejected),
-        ("forgotten", |table| table.forgotten),
-        ("superseded", |table| table.superseded),
-        ("displaced", |table| table.displaced),
-        ("conflicts", |table| table.conflicts),
-    ];
-    let shown = |(number, (_, count)): &(usize, &(_, fn(&TableReport) -> u64))| {
-        *number < 4 || tables.iter().any(|table| count(table) > 0)
-    };
-    let columns: Vec<_> = columns.iter().enumerate().filter(shown).map(|(_, column)| column).collect();
+    let (always, others) = COLUMNS.split_at(ALWAYS);
+    let speaks = |(_, count): &&Column| tables.iter().any(|table| count(table) > 0);
+    let columns = always.iter().chain(others.iter().filter(speaks));
     let width = tables.iter().map(|table| table.name.len()).chain([5]).max().unwrap_or_default();
     let mut lines = vec![format!("  {:<width$}", "table")];
     lines.extend(tables.iter().map(|table| format!("  {:<width$}", table.name)));

@@ -111,8 +111,21 @@ fn hashed_paths_stand_in_report_table_batch_and_error() {
 #[test]
 fn rejects_that_cannot_be_written_stop_the_ingest() {
     let (mut node, source) = node();
-    node.options.rejects = Some(source.join("below a file"));
+    let file = node.write("a file", "x");
+    node.options.rejects = Some(file.join("below it"));
     assert_eq!(node.refusal(&source), Code::Rejects);
+}
+
+#[test]
+fn rejects_are_not_written_into_the_source_itself() {
+    let (mut node, source) = node();
+    let folder = source.parent().unwrap().to_owned();
+    for inside in [folder.clone(), folder.join("a/b")] {
+        node.options.rejects = Some(inside);
+        assert_eq!(node.refusal(&folder), Code::Option);
+    }
+    node.options.rejects = Some(folder.join("../sources-rejects"));
+    assert!(node.ingest(&folder).rejects_file.is_some());
 }
 
 #[test]

@@ -140,10 +140,10 @@ impl Pace {
 
     fn object(&self, event: Event, now: Duration) -> String {
         let Self { what, rows, total, .. } = self;
-        let remaining = self.remaining(now).filter(|_| event != Event::Finished);
+        let remaining = self.remaining(now).filter(|_| event != Event::Finished).map(tenths);
         serde_json::json!({
             "event": event.name(), "what": what, "rows": rows, "total": total, "seconds": self.seconds(now),
-            "rate": self.rate(now), "remaining": remaining,
+            "rate": self.rate(now).map(tenths), "remaining": remaining,
         })
         .to_string()
     }
@@ -170,6 +170,11 @@ impl Pace {
             }
         }
     }
+}
+
+/// A number of which more digits say nothing.
+fn tenths(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
 }
 
 /// A number without its fraction, thousands apart.
