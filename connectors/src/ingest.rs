@@ -146,6 +146,9 @@ impl Ingest<'_> {
         self.read(&mut target, &base, old, &mut tally)?;
         self.source.check_unchanged()?;
         self.check_rows(old, &tally)?;
+        if self.source.is_passing && old.is_none() && tally.tables.iter().all(|table| table.kept == 0) {
+            return Ok(report(self.source, &self.batch, None, &base, tally));
+        }
         match target {
             Target::Commit(mut commit, forgotten) => {
                 forgotten.left_out().iter().for_each(|(table, rows)| tally.forgotten(&table.table, *rows));

@@ -40,6 +40,8 @@ pub(crate) struct Source {
     stamps: Vec<Stamp>,
     /// What tells the content of fetched tables from another, with their names.
     contents: Vec<(String, Vec<u8>)>,
+    /// It is never seen again: without a new row it leaves nothing that would be known.
+    pub(crate) is_passing: bool,
 }
 
 /// One readable file of a source.
@@ -121,7 +123,13 @@ impl Source {
                 (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
         };
-        Ok(Self { path, members, skipped, stamps, contents: Vec::new() })
+        Ok(Self { members, skipped, stamps, ..Self::named(path) })
+    }
+
+    /// Nothing yet, of the place `path`.
+    fn named(path: PathBuf) -> Self {
+        let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { path, members, skipped, stamps, contents, is_passing: false }
     }
 
     /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
@@ -130,7 +138,7 @@ impl Source {
         let member =
             |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
     }
 
     /// Files that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
@@ -156,7 +164,12 @@ impl Source {
     ) -> Self {
         let member = |(name, part)| Member { name, kind, place: Place::Part(part) };
         let members = parts.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
+    }
+
+    /// The same as a source that is never seen again.
+    pub(crate) fn passing(self) -> Self {
+        Self { is_passing: true, ..self }
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.
