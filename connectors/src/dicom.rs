@@ -47,7 +47,7 @@ use crate::source::Member;
 use crate::tally::Tally;
 use crate::target::{Target, Writer};
 use crate::{Code, Duplicates, Error, Result};
-pub(crate) use door::{Door, Named};
+pub(crate) use door::Door;
 pub(crate) use prolog::is_readable;
 use reader::{Chunk, Fault, Reader};
 pub(crate) use unreadable::Unreadable;

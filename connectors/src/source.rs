@@ -43,6 +43,8 @@ pub(crate) struct Source {
     contents: Vec<(String, Vec<u8>)>,
     /// What an export of a server says of itself.
     pub(crate) exported: Option<Exported>,
+    /// It is never seen again: without a new row it leaves nothing that would be known.
+    pub(crate) is_passing: bool,
 }
 
 /// One readable file of a source.
@@ -124,7 +126,13 @@ impl Source {
                 (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
         };
-        Ok(Self { path, members, skipped, stamps, contents: Vec::new(), exported: None })
+        Ok(Self { members, skipped, stamps, ..Self::named(path) })
+    }
+
+    /// Nothing yet, of the place `path`.
+    fn named(path: PathBuf) -> Self {
+        let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { path, members, skipped, stamps, contents, exported: None, is_passing: false }
     }
 
     /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
@@ -133,7 +141,7 @@ impl Source {
         let member =
             |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
-        Self::of_members(name, members, contents)
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
     }
 
     /// Files that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
@@ -158,12 +166,13 @@ impl Source {
         contents: Vec<(String, Vec<u8>)>,
     ) -> Self {
         let member = |(name, part)| Member { name, kind, place: Place::Part(part) };
-        Self::of_members(name, parts.into_iter().map(member).collect(), contents)
+        let members = parts.into_iter().map(member).collect();
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
     }
 
-    fn of_members(name: &str, members: Vec<Member>, contents: Vec<(String, Vec<u8>)>) -> Self {
-        let path = PathBuf::from(name);
-        Self { path, members, skipped: Vec::new(), stamps: Vec::new(), contents, exported: None }
+    /// The same as a source that is never seen again.
+    pub(crate) fn passing(self) -> Self {
+        Self { is_passing: true, ..self }
     }
 
     /// From which moment on the source tells changes; `None` where it tells all.

@@ -191,11 +191,7 @@ fn shown(args: &Args) -> Box<dyn Progress> {
 }
 
 fn print(args: &Args, report: &Report) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
-    } else {
-        write!(out, "{report}")?;
-    }
-    Ok(())
+    let text = if args.json { format!("{}\n", serde_json::to_string(report)?) } else { report.to_string() };
+    // In one go: a listener's other lines may go to the same place.
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }

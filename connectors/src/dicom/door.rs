@@ -19,14 +19,13 @@ use super::prolog::{self, META, Syntax};
 use super::removed::Passed;
 use super::scan::{LONGEST_VALUE, PIXELS, Sheet, next, scan};
 use super::unreadable::Unreadable;
-use super::wanted::{SOP_CLASS, SOP_CLASS_IN_META, SOP_INSTANCE, TRANSFER_SYNTAX, Wanted, find};
+use super::wanted::{SOP_CLASS, SOP_INSTANCE, TRANSFER_SYNTAX, Wanted, find};
 use super::window::{BLOCK_BYTES, Window};
 use super::{INSTANCE, SCHEMA};
 use crate::source::Header;
 use crate::values::Reading;
 use crate::{Code, Error};
 
-const INSTANCE_IN_META: Tag = Tag::new(0x0002, 0x0003);
 const SEQUENCE_END: Tag = Tag::new(0xFFFE, 0xE0DD);
 /// A stream does not say how long it is.
 const ENDLESS: u64 = u64::MAX >> 2;
@@ -38,14 +37,6 @@ pub(crate) struct Door {
     wanted: Wanted,
 }
 
-/// What a message says of its object.
-pub(crate) struct Named<'n> {
-    pub(crate) class: &'n str,
-    pub(crate) instance: &'n str,
-    /// The transfer syntax of the data set.
-    pub(crate) syntax: &'n str,
-}
-
 impl Door {
     /// For the instances of the models.
     pub(crate) fn new(models: &Models) -> crate::Result<Self> {
@@ -53,17 +44,13 @@ impl Door {
         Ok(Self { wanted: Wanted::of(table) })
     }
 
-    /// Writes the header of the data set that `stream` begins with, as a file. The rest of the stream is left in it.
-    pub(crate) fn cut(
-        &self,
-        stream: impl Read,
-        object: &Named<'_>,
-        out: &mut dyn Write,
-    ) -> Result<(), Unreadable> {
-        begin(object, out)?;
+    /// Writes the header of the data set that `stream` begins with, as a file in the same transfer syntax. The rest of the
+    /// stream is left in it.
+    pub(crate) fn cut(&self, stream: impl Read, syntax: &str, out: &mut dyn Write) -> Result<(), Unreadable> {
+        begin(syntax, out)?;
         let (mut block, stream) = ([0; BLOCK_BYTES], Forward { stream, at: 0 });
         let window = Window::new(stream, ENDLESS, &mut block);
-        if prolog::is_deflated(object.syntax) {
+        if prolog::is_deflated(syntax) {
             let mut deflated = DeflateEncoder::new(out, Compression::fast());
             let mut window = window.copying(&mut deflated).inflated(ENDLESS)?;
             self.data_set(&mut window, Coding::Explicit)?;
@@ -71,7 +58,7 @@ impl Door {
             return Ok(());
         }
         let mut window = window.copying(out);
-        match prolog::syntax(&mut window, Some(object.syntax.as_bytes()))? {
+        match prolog::syntax(&mut window, Some(syntax.as_bytes()))? {
             Syntax::Plain(coding) => self.data_set(&mut window, coding),
             Syntax::Deflated => Err(Unreadable::TransferSyntax),
         }
@@ -188,27 +175,22 @@ fn stub(head: Head, coding: Coding) -> Vec<u8> {
     }
     if head.length == UNDEFINED || head.vr == Vr(*b"SQ") {
         let end = Head { tag: SEQUENCE_END, vr: Vr::NONE, length: 0 };
-        return [Head { length: UNDEFINED, ..head }.bytes(coding), end.bytes(coding)].concat();
+        // The items of UN are implicit (PS3.5 section 6.2.2).
+        let inner = if head.vr == Vr::UN { Coding::Implicit } else { coding };
+        return [Head { length: UNDEFINED, ..head }.bytes(coding), end.bytes(inner)].concat();
     }
     [Head { length: 2, ..head }.bytes(coding), b"  ".to_vec()].concat()
 }
 
-/// Preamble and meta group (PS3.10 section 7.1).
-fn begin(object: &Named<'_>, out: &mut dyn Write) -> io::Result<()> {
+/// Preamble and what is read of the meta group (PS3.10 section 7.1).
+fn begin(syntax: &str, out: &mut dyn Write) -> io::Result<()> {
+    let padded = syntax.len().next_multiple_of(2);
+    let length = u32::try_from(padded).map_err(|_| io::ErrorKind::InvalidInput)?;
     out.write_all(&[0; prolog::PREAMBLE_BYTES])?;
     out.write_all(prolog::MAGIC)?;
-    for (tag, uid) in [
-        (SOP_CLASS_IN_META, object.class),
-        (INSTANCE_IN_META, object.instance),
-        (TRANSFER_SYNTAX, object.syntax),
-    ] {
-        let padded = uid.len().next_multiple_of(2);
-        let length = u32::try_from(padded).map_err(|_| io::ErrorKind::InvalidInput)?;
-        out.write_all(&Head { tag, vr: Vr(*b"UI"), length }.bytes(Coding::Explicit))?;
-        out.write_all(uid.as_bytes())?;
-        out.write_all(&[0][..padded - uid.len()])?;
-    }
-    Ok(())
+    out.write_all(&Head { tag: TRANSFER_SYNTAX, vr: Vr(*b"UI"), length }.bytes(Coding::Explicit))?;
+    out.write_all(syntax.as_bytes())?;
+    out.write_all(&[0][..padded - syntax.len()])
 }
 
 /// A stream whose bytes are skipped by reading them.

@@ -11,7 +11,7 @@ use super::refused::{OPERATION, Refused, SUCCESS};
 use super::segment::{Record, Segment};
 use super::wire::Wire;
 use super::{Shared, Visit};
-use crate::dicom::{Door, Named, Unreadable};
+use crate::dicom::{Door, Unreadable};
 
 /// How an association ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +131,15 @@ impl<'a> Association<'a> {
     fn next(&mut self) -> Result<Command, End> {
         let Self { shared, inbox, segment, .. } = self;
         let (limits, began) = (shared.options.limits, Instant::now());
+        let is_stopping = || shared.stopping.load(Ordering::SeqCst);
+        if is_stopping() {
+            return Err(End::Stopped);
+        }
         inbox.command(|| {
             if began.elapsed() > limits.quiet {
                 *segment = None;
             }
-            if shared.stopping.load(Ordering::SeqCst) {
+            if is_stopping() {
                 Err(End::Stopped)
             } else if began.elapsed() > limits.idle {
                 Err(End::Idle)
@@ -200,8 +204,7 @@ impl<'a> Association<'a> {
                 return Ok(Err(Refused::Unwritten(unwritten)));
             }
         };
-        let object = Named { class: &command.class, instance: &command.instance, syntax: &context.syntax };
-        let cut = shared.door.cut(&mut data, &object, &mut record);
+        let cut = shared.door.cut(&mut data, &context.syntax, &mut record);
         // Until the last byte has come nothing is certain: a peer that hangs up sends the object again.
         data.drain()?;
         Ok(judged(&shared.door, cut, record, command))

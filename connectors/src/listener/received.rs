@@ -74,7 +74,8 @@ impl Received {
         };
         let parts = self.segments.iter().flat_map(of_segment).enumerate();
         let parts = parts.map(|(number, part)| (format!("{:06}.dcm", number + 1), part)).collect();
-        Source::gathered(&self.source, Kind::Other, parts, vec![("headers".to_owned(), self.digest.clone())])
+        let content = vec![("headers".to_owned(), self.digest.clone())];
+        Source::gathered(&self.source, Kind::Other, parts, content).passing()
     }
 }
 

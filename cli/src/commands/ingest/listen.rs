@@ -115,8 +115,7 @@ fn say(is_json: bool, visit: &Visit) {
         }
         line
     };
-    // Where stderr is closed nobody watches.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    put(&line);
 }
 
 fn tell(is_json: bool, event: &str, what: &str) {
@@ -125,5 +124,11 @@ fn tell(is_json: bool, event: &str, what: &str) {
     } else {
         format!("{event}: {what}")
     };
-    let _ = writeln!(std::io::stderr(), "{line}");
+    put(&line);
+}
+
+/// Writes a line in one go, so that others do not break it.
+fn put(line: &str) {
+    // Where stderr is closed nobody watches.
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
