@@ -58,8 +58,7 @@ pub fn ingest_received(
 /// When the folder is no node, or its tables cannot be read or written.
 pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) =
-        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::build(&warehouse, &models, &secret, progress)?)
 }
 
@@ -69,8 +68,7 @@ pub fn build(dir: &Path, progress: &dyn Progress) -> Result<BuildReport> {
 /// When the folder is no node, or has no such batch.
 pub fn rollback(dir: &Path, batch: u64, progress: &dyn Progress) -> Result<BuildReport> {
     NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) =
-        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::rollback(&warehouse, &models, &secret, batch, progress)?)
 }
 
@@ -80,7 +78,6 @@ pub fn rollback(dir: &Path, batch: u64, progress: &dyn Progress) -> Result<Build
 /// When the folder is no node, or its tables cannot be read or written.
 pub fn forget(dir: &Path, patient: (Option<&str>, &str), progress: &dyn Progress) -> Result<Removed> {
     let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, secret, models) =
-        (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models_of_node(dir)?);
+    let (warehouse, secret, models) = (Warehouse::open(dir)?, setup::secret(dir)?, vocabulary::models(dir)?);
     Ok(caim_connectors::forget(&warehouse, &models, &config.identity, &secret, patient, progress)?)
 }

@@ -54,8 +54,9 @@ pub fn models(dir: &Path) -> Result<Models> {
     Ok(models.with_mappings(Arc::new(mappings)))
 }
 
-/// The same for a node alone, with the tables of its operator's views (`DIR/views`): what fills, checks and forgets
-/// them, and the operator who asks on the spot. Hub and node use [`models`] between each other: they share no such table.
+/// The same for a node alone, with the tables of its operator's views (`DIR/views`): for what fills and checks them, and
+/// the operator who asks on the spot. Hub and node use [`models`] between each other: they share no such table. So do
+/// commands that need none of their columns: a faulty view must not keep a patient from being forgotten.
 ///
 /// # Errors
 /// As [`models`], and when a view cannot be used.

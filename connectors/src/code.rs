@@ -178,7 +178,7 @@ codes! {
         "give the view or the column another name";
     /// A view that reads what names a person, or a column that cannot be stored.
     ViewPersonal = "CAIM-I152", "view_personal",
-        "a view reads no names, addresses and narratives of persons, and its columns hold one value each",
+        "a view reads no names, addresses, notes, narratives and attachments, and its columns hold one value each",
         "take the column out of the view, or let it read an element that names nobody";
     /// Changes of something that was not taken in as a whole.
     Since = "CAIM-I153", "since",
@@ -313,7 +313,7 @@ codes! {
     /// Resources that no view takes.
     NoView = "CAIM-I330", "no_view",
         "resources of a type without a table are left out",
-        "nothing to do, unless the type matters: then ask for a view";
+        "nothing to do, unless the type matters: then put a view of your own into DIR/views";
     /// Dates of which only month or year is known.
     PartialDate = "CAIM-I331", "partial_date",
         "a date without a day is the first day of its month or year",

@@ -1,9 +1,11 @@
 """Tables of an operator's own ViewDefinitions: asked at the node through its gate, unknown to hubs."""
 
+import contextlib
 import csv
 import io
 import json
 import shutil
+import sqlite3
 import tempfile
 import unittest
 from pathlib import Path
@@ -105,6 +107,26 @@ class OwnViews(unittest.TestCase):
         for sql in ["SELECT status FROM fhir.smoking", "SELECT said, count(*) FROM fhir.smoking GROUP BY said"]:
             self.assertEqual(caim("sql", "--node", self.node, "-c", sql).returncode, PRIVACY, sql)
 
+    def test_an_answer_hangs_on_the_definition_of_own_tables_and_on_no_other_view(self):
+        copy = self.folder / "asked"
+        shutil.copytree(self.node, copy)
+        shared, own = (
+            f"SELECT count(DISTINCT patient_id) AS n FROM fhir.{table}" for table in ("observation", "smoking")
+        )
+
+        def asked(sql):
+            succeed("sql", "--node", copy, "--format", "csv", "-c", sql)
+            with contextlib.closing(sqlite3.connect(copy / "warehouse" / "state.sqlite")) as state:
+                return state.execute("SELECT decision FROM audit ORDER BY rowid DESC").fetchone()[0]
+
+        self.assertEqual([asked(sql) for sql in (shared, own, own)], ["released", "released", "repeated"])
+        changed = json.loads(json.dumps(SMOKING))
+        changed["select"][0]["column"][2]["tag"][0]["value"] = "0..5"
+        self.write(copy, changed)
+        self.assertEqual([asked(own), asked(shared)], ["released", "repeated"])
+        shutil.rmtree(copy / "views")
+        self.assertEqual(asked(shared), "repeated")
+
     def test_other_commands_know_own_tables_and_show_no_identifier(self):
         self.assertIn("export.ndjson", succeed("batches", self.node))
         self.assertIn("checks failed", caim("quality", self.node).stdout)
@@ -146,6 +168,7 @@ class OwnViews(unittest.TestCase):
         faulty["select"][1]["column"][0]["path"] = "subject.display"
         self.write(copy, faulty)
         self.assertIn("CAIM-I152", caim("sql", "--node", copy, "-c", BY_STATUS).stderr)
+        succeed("forget", copy, "--patient", "somebody who asks")
         self.write(copy, SMOKING)
         self.assertIn("unchanged", succeed("ingest", copy, self.source))
 

@@ -65,18 +65,31 @@ fn only_rows_of_the_origins_that_were_asked_for_are_seen() {
 }
 
 #[test]
-fn rows_of_other_batches_than_those_that_were_named_are_not_looked_at() {
+fn rows_leave_the_batches_that_are_named_and_no_other() {
     let (_folder, warehouse) = new_warehouse();
-    let before = ingest(&warehouse, "a", &[10, 11]).unwrap();
-    let first: BTreeSet<BatchId> = before.batches().iter().map(|batch| batch.id).collect();
-    ingest(&warehouse, "b", &[12]).unwrap();
+    ingest(&warehouse, "a", &[1, 2, 3]).unwrap();
+    ingest(&warehouse, "b", &[1, 4]).unwrap();
+    let first = BTreeSet::from([BatchId(1)]);
     let mut commit = warehouse.begin(source("c")).unwrap();
+    let some = commit.retain(&series(), &[ROW], Among::Batches(&first), &mut |_, rows| without(&[0], rows));
+    assert_eq!(some.unwrap(), 1);
     let none = |rows: &RecordBatch| BooleanArray::from(vec![false; rows.num_rows()]);
-    let gone = commit.retain(&series(), &[], Among::Batches(&first), &mut |_, rows| none(rows)).unwrap();
-    assert_eq!(gone, 2);
-    let kept: Vec<bool> =
-        commit.base().files(&series()).iter().map(|file| commit.keeps(&series(), file)).collect();
-    assert_eq!(kept, [false, true]);
+    assert_eq!(commit.retain(&study(), &[], Among::Batches(&first), &mut |_, rows| none(rows)).unwrap(), 3);
+    let epoch = commit.publish().unwrap();
+    let rows = |batch: usize, table| epoch.batches()[batch].rows.get(&table).copied();
+    assert_eq!((rows(0, series()), rows(1, series())), (Some(2), Some(2)));
+    assert_eq!((rows(0, study()), rows(1, study())), (Some(0), Some(2)));
+    assert!(warehouse.verify().unwrap().is_empty());
+}
+
+#[test]
+fn where_no_row_leaves_the_epoch_stays() {
+    let (_folder, warehouse) = new_warehouse();
+    let before = ingest(&warehouse, "a", &[1, 2]).unwrap();
+    let mut commit = warehouse.begin(source("b")).unwrap();
+    let gone = commit.retain(&series(), &[ROW], Among::All, &mut |_, rows| without(&[99], rows));
+    assert_eq!(gone.unwrap(), 0);
+    assert_eq!(commit.publish().unwrap().number(), before.number());
 }
 
 #[test]

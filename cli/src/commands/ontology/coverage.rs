@@ -65,7 +65,7 @@ pub fn run(args: Args) -> Outcome {
     let usual = if config.privacy.public_data { 1 } else { config.privacy.threshold };
     let threshold = args.threshold.unwrap_or(usual);
     let values = if args.format == Shape::Table { SHOWN } else { LISTED };
-    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models_of_node(&args.dir)?);
+    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models(&args.dir)?);
     let gaps = caim_connectors::gaps(&warehouse, &models, GapOptions { threshold, values })?;
     let mut out = std::io::stdout().lock();
     match args.format {

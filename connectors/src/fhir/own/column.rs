@@ -17,8 +17,9 @@ const PERSONS: [&str; 5] = ["Patient", "Person", "Practitioner", "RelatedPerson"
 const OF_PERSONS: [&str; 5] = ["address", "contact", "name", "photo", "telecom"];
 /// The parts of an address that may be stored.
 const REGIONS: [&str; 2] = ["country", "state"];
-/// Elements that name or reach somebody wherever they stand, and narratives.
-const ANYWHERE: [&str; 5] = ["div", "family", "given", "photo", "telecom"];
+/// Elements that name or reach somebody wherever they stand, and what people write or attach.
+const ANYWHERE: [&str; 9] =
+    ["attachment", "authorString", "div", "family", "given", "note", "photo", "presentedForm", "telecom"];
 
 /// What of a column is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +152,7 @@ fn of_person(resource: &str, path: &[String]) -> Option<&'static str> {
         return (!is_region).then_some("a name, an address or a way to reach somebody");
     }
     if path.iter().any(|part| ANYWHERE.contains(&part.as_str())) {
-        return Some("a name, a way to reach somebody or a narrative");
+        return Some("a name, a way to reach somebody, a note, a narrative or an attachment");
     }
     // The display of a coding is a term; that of a reference is often the name of whom it is about.
     let coded = path.iter().rev().nth(1).is_some_and(|holder| holder.to_lowercase().ends_with("coding"));

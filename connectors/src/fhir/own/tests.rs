@@ -125,6 +125,9 @@ fn identifiers_are_keyed_and_what_names_a_person_is_refused() {
         ("Observation", "contained.name.text"),
         ("Observation", "subject.display"),
         ("Observation", "text.div"),
+        ("Observation", "note.text"),
+        ("DiagnosticReport", "presentedForm.url"),
+        ("DocumentReference", "content.attachment.title"),
         ("Observation", "extension('x').value.ofType(HumanName).family"),
     ] {
         let error = form(resource, path).unwrap_err();

@@ -32,7 +32,7 @@ fn asked_since(server: &Server) -> Vec<String> {
 
 #[test]
 fn changes_take_the_place_of_what_was_told_and_what_is_gone_leaves() {
-    let (mut node, server, report) = with_changes();
+    let (node, server, report) = with_changes();
     assert_eq!(conditions(&node), [["c1", "resolved"], ["c2", "-"], ["c4", "-"], ["c5", "-"]]);
     assert_eq!(node.count("fhir.patient"), 3);
     assert_eq!((table(&report, "fhir.condition").kept, table(&report, "fhir.patient").kept), (3, 2));
@@ -43,10 +43,20 @@ fn changes_take_the_place_of_what_was_told_and_what_is_gone_leaves() {
     assert_eq!(server.asked().last().map(String::as_str), Some("DELETE /fhir/status/2"));
     assert_eq!(node.warehouse.current().unwrap().batches().len(), 2);
     assert!(node.warehouse.verify().unwrap().is_empty());
-    since(&mut node, "last");
+}
+
+#[test]
+fn an_export_that_tells_only_what_is_gone_takes_it_out_and_one_that_tells_nothing_changes_nothing() {
+    let (node, server, _) = with_changes();
+    let report = ingest(&node, &server);
+    assert_eq!((report.unchanged, report.kept(), warned(&report, Code::Superseded)), (false, 0, 1));
+    assert_eq!(conditions(&node), [["c1", "resolved"], ["c2", "-"], ["c5", "-"]]);
     let (before, report) = (node.epoch(), ingest(&node, &server));
-    assert!(report.unchanged && node.epoch() == before, "nothing has changed since");
-    assert_eq!(asked_since(&server)[2], "2026-02-01T00%3A00%3A00.5%2B01%3A00");
+    assert!(report.unchanged && node.epoch() == before);
+    assert_eq!(
+        asked_since(&server)[2..],
+        ["2026-02-01T00%3A00%3A00.5%2B01%3A00", "2026-03-01T00%3A00%3A00Z"]
+    );
 }
 
 #[test]
