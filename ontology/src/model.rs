@@ -76,8 +76,7 @@ pub struct Column {
     pub ty: ColumnType,
     /// What may be asked of it.
     pub role: Role,
-    /// Whether its standard wants a value in every row: NOT NULL in OMOP, 1..1 in FHIR, type 1 in DICOM. Rows without one
-    /// come in all the same, and are counted as faults of quality.
+    /// Whether its standard wants a value in every row (NOT NULL, 1..1, type 1). Rows without one are faults of quality.
     pub required: bool,
     /// One sentence for the catalogue, with the unit.
     pub comment: String,

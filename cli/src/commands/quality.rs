@@ -23,14 +23,14 @@ const VALUES: usize = 5;
 /// Flags of `caim quality`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Exit code 6 when a check fails. DIR/quality.toml sets other limits, of all checks of a class or of one:
+Exit code 6 when a check fails. DIR/quality.toml sets other limits, of a class of checks or of one:
   [limits]
   patient_birth_date_known = 0.5
   mapped = 0.3
   \"mapped:eucaim.patient.patient_race\" = 1.0
 
-Counts are exact, and values of sources that at least privacy.threshold patients have are named: the report is for the
-operator, and nothing of it leaves the node.")]
+Counts are exact, and values of sources that at least privacy.threshold patients have are named:
+the report is for the operator, and nothing of it leaves the node.")]
 pub struct Args {
     /// Folder of the node
     pub dir: PathBuf,

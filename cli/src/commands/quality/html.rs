@@ -1,6 +1,6 @@
 //! The report of `caim quality` as one page that needs nothing else: no script, no other file, no address.
 //!
-//! The choice of what is shown is three radio buttons that style sheets look at; without them all is there.
+//! What is shown of the list is chosen by radio buttons that the style sheet looks at; a reader without it shows all.
 
 use std::fmt::Write;
 
@@ -54,7 +54,7 @@ fn summary(page: &mut String, quality: &Quality) {
         "<section aria-labelledby=\"summary\">\n<h2 id=\"summary\">Summary</h2>\n<table class=\"summary\">\n<thead><tr>\
          <th scope=\"col\">Category</th><th scope=\"col\" class=\"number\">Failed</th>\
          <th scope=\"col\" class=\"number\">Passed</th>\
-         <th scope=\"col\" class=\"number\">Nothing to look at</th></tr></thead>\n<tbody>\n",
+         <th scope=\"col\" class=\"number\">Nothing there</th></tr></thead>\n<tbody>\n",
     );
     for category in Quality::categories() {
         let counts = [Status::Failed, Status::Passed, Status::Silent];
@@ -75,7 +75,8 @@ fn summary(page: &mut String, quality: &Quality) {
 /// The checks that failed, those furthest beyond their limit first.
 fn failures(page: &mut String, quality: &Quality) {
     let mut failed: Vec<&Checked> = quality.ended(Status::Failed).collect();
-    failed.sort_by(|a, b| (b.share() - b.limit).total_cmp(&(a.share() - a.limit)));
+    let beyond = |check: &Checked| check.share() - check.limit;
+    failed.sort_by(|a, b| beyond(b).total_cmp(&beyond(a)).then(b.failed.cmp(&a.failed)));
     page.push_str("<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">What failed</h2>\n");
     if failed.is_empty() {
         page.push_str("<p>Nothing.</p>\n");
@@ -88,14 +89,17 @@ fn failures(page: &mut String, quality: &Quality) {
 fn all_checks(page: &mut String, quality: &Quality) {
     page.push_str("<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">All checks</h2>\n");
     page.push_str("<fieldset class=\"filter\">\n<legend>Show</legend>\n");
+    let [failed, passed, silent] =
+        [Status::Failed, Status::Passed, Status::Silent].map(|status| count(quality, None, status));
     let choices = [
+        ("looked", "failed and passed", failed + passed),
+        ("only-failed", "failed", failed),
+        ("only-passed", "passed", passed),
+        ("only-silent", "nothing there", silent),
         ("all", "all", quality.checks.len()),
-        ("only-failed", "failed", count(quality, None, Status::Failed)),
-        ("only-passed", "passed", count(quality, None, Status::Passed)),
-        ("only-silent", "nothing to look at", count(quality, None, Status::Silent)),
     ];
     for (id, label, number) in choices {
-        let checked = if id == "all" { " checked" } else { "" };
+        let checked = if id == "looked" { " checked" } else { "" };
         push(
             page,
             format_args!(

@@ -38,27 +38,25 @@ fn summary(out: &mut dyn Write, quality: &Quality) -> Result<()> {
     write!(out, "{table}")
 }
 
+/// Two lines a check: how it ended, and what should hold.
 fn checks(out: &mut dyn Write, checks: &[&Checked]) -> Result<()> {
-    let right = ["checked", "failed", "%", "limit %"].map(|name| (name, Alignment::Right));
-    let left = ["what should hold", "check"].map(|name| (name, Alignment::Left));
-    let mut table = Table::new(&[&[("", Alignment::Left)][..], &right, &left].concat());
+    let mut category = "";
     for check in checks {
+        if check.category != category {
+            category = &check.category;
+            writeln!(out, "\n{category}")?;
+        }
         let status = match check.status() {
             Status::Failed => "FAILED",
             Status::Passed => "ok",
             Status::Silent => "-",
         };
-        table.row([
-            status.to_owned(),
-            grouped(&check.checked.to_string()),
-            grouped(&check.failed.to_string()),
-            percent(check.failed, check.checked),
-            limit_percent(check.limit),
-            check.says.clone(),
-            check.name.clone(),
-        ]);
+        let [failed, checked] = [check.failed, check.checked].map(|n| grouped(&n.to_string()));
+        let (share, limit) = (percent(check.failed, check.checked), limit_percent(check.limit));
+        writeln!(out, "{status:<6}  {failed} of {checked}: {share} %, limit {limit} %  {}", check.name)?;
+        writeln!(out, "        {}", check.says)?;
     }
-    write!(out, "\n{table}")
+    Ok(())
 }
 
 fn coverage(out: &mut dyn Write, quality: &Quality, all: bool) -> Result<()> {

@@ -2,6 +2,7 @@
 //! hyperontology. Each column is read once, and its different values are looked up together.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -158,11 +159,13 @@ pub(super) async fn below_roots(look: Look<'_>, session: &Session) -> Result<Vec
         for row in 0..batch.num_rows() {
             let place = usize::try_from(number(&batch, 0, row)).unwrap_or(usize::MAX);
             let (Some(coded), Some(count)) = (columns.get(place), counts.get_mut(place)) else { continue };
-            if !roots.contains_key(&place) {
-                let found = coded.column.root_concepts(&ontology);
-                roots.insert(place, found.map_err(|e| Error::new(Code::Model, &coded.table, e))?);
-            }
-            let under = roots.get(&place).map_or(&[][..], Vec::as_slice);
+            let under = match roots.entry(place) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let found = coded.column.root_concepts(&ontology);
+                    new.insert(found.map_err(|e| Error::new(Code::Model, &coded.table, e))?)
+                }
+            };
             let n = number(&batch, 2, row);
             count.0 += n;
             count.1 += if is_below(&ontology, codes.value(row), under) { 0 } else { n };

@@ -16,22 +16,22 @@ const RESULTS: [(&str, &str, &str); 2] = [
     (
         "omop",
         "measurement",
-        "SELECT r.place, count(*), count(*) FILTER (WHERE m.value_as_number NOT BETWEEN r.lo AND r.hi)
-         FROM omop.measurement m
-         JOIN (SELECT DISTINCT concept_id, concept_code FROM omop.concept WHERE vocabulary_id = 'LOINC') c
-           ON c.concept_id = m.measurement_concept_id
-         JOIN {ranges} ON r.code = c.concept_code
-         LEFT JOIN (SELECT DISTINCT concept_id, concept_code FROM omop.concept WHERE vocabulary_id = 'UCUM') u
-           ON u.concept_id = m.unit_concept_id
-         WHERE m.value_as_number IS NOT NULL
-           AND (r.unit = '' OR r.unit = coalesce(u.concept_code, m.unit_source_value))
-         GROUP BY r.place",
+        "SELECT m.place, count(*), count(*) FILTER (WHERE m.value_as_number NOT BETWEEN m.lo AND m.hi)
+         FROM (SELECT DISTINCT concept_id, concept_code FROM omop.concept WHERE vocabulary_id = 'UCUM') u
+         RIGHT JOIN (SELECT r.place, r.unit, r.lo, r.hi, o.value_as_number, o.unit_concept_id, o.unit_source_value
+                     FROM {ranges}
+                     JOIN (SELECT DISTINCT concept_id, concept_code FROM omop.concept WHERE vocabulary_id = 'LOINC') c
+                       ON c.concept_code = r.code
+                     JOIN omop.measurement o ON o.measurement_concept_id = c.concept_id
+                     WHERE o.value_as_number IS NOT NULL) m ON u.concept_id = m.unit_concept_id
+         WHERE m.unit = '' OR m.unit = coalesce(u.concept_code, m.unit_source_value)
+         GROUP BY m.place",
     ),
     (
         "fhir",
         "observation",
         "SELECT r.place, count(*), count(*) FILTER (WHERE o.value_number NOT BETWEEN r.lo AND r.hi)
-         FROM fhir.observation o JOIN {ranges} ON r.code = o.code
+         FROM {ranges} JOIN fhir.observation o ON o.code = r.code
          WHERE o.code_system = 'http://loinc.org' AND o.value_number IS NOT NULL
            AND (r.unit = '' OR r.unit = o.value_unit)
          GROUP BY r.place",

@@ -78,7 +78,8 @@ impl<'l> Of<'l> {
             checks.extend(self.end(column)?);
         }
         checks.extend(self.dates(persons)?);
-        let from = format!("{} t LEFT JOIN staged.life l ON l._patient = t._patient", relation(&self.name));
+        // The smaller side of a join stands first: it is the one that is held in memory.
+        let from = format!("staged.life l RIGHT JOIN {} t ON l._patient = t._patient", relation(&self.name));
         Ok(Scan { needs: vec![self.name.clone()], from, checks })
     }
 
@@ -212,9 +213,9 @@ impl<'l> Of<'l> {
         let patient = if of_patient { "_patient, " } else { "" };
         let same = if of_patient { " AND r._patient IS NOT DISTINCT FROM t._patient" } else { "" };
         let from = format!(
-            "{} t LEFT JOIN (SELECT DISTINCT {patient}{to_column} AS named FROM {}) r ON r.named = t.{from_column}{same}",
-            relation(&self.name),
+            "(SELECT DISTINCT {patient}{to_column} AS named FROM {}) r RIGHT JOIN {} t ON r.named = t.{from_column}{same}",
             relation(&target_name),
+            relation(&self.name),
         );
         let title = target_name.to_string();
         let place = Place::column(&self.title, &column.stored).with(&title);
