@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caim_connectors::{
-    Code, Limits, ListenOptions, Listener, Quiet, Report, Visit, ingest_received, rollback,
+    Code, Limits, ListenOptions, Listener, Quiet, Report, Stopper, Visit, ingest_received, rollback,
 };
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
@@ -59,14 +59,24 @@ fn listening(
                 true
             })
         });
+        let stopping = Stopping(stopper);
         peers(address);
-        stopper.stop();
+        drop(stopping);
         assert!(running.join().unwrap().unwrap(), "all is committed");
     });
     let left = fs::read_dir(node.folder().join("spool")).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["lock"], "what is committed leaves the spool");
     let visits = visits.lock().unwrap().clone();
     (reports, visits)
+}
+
+/// Stops a listener, also when a test fails.
+struct Stopping(Stopper);
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// The data set of an object, without preamble and meta group.
@@ -361,7 +371,7 @@ fn what_cannot_come_in_is_refused_with_its_status() {
 #[test]
 fn a_full_spool_asks_to_come_again() {
     let node = Node::new();
-    let small = ListenOptions { limits: Limits { spool_bytes: 600, ..options().limits }, ..options() };
+    let small = ListenOptions { limits: Limits { spool_bytes: 450, ..options().limits }, ..options() };
     let (_, visits) = listening(&node, small, |address| {
         let mut scu = Scu::open(address, "PACS", EXPLICIT);
         assert_eq!(scu.store("1.2.3.1", &data_set(image("1.2.3.1"), EXPLICIT)), 0x0000);
