@@ -18,6 +18,7 @@ use caim_flight_server::address::HubAddress;
 use caim_flight_server::flight_sql::Door;
 use caim_flight_server::link;
 use caim_flight_server::link::hub::Links;
+use caim_ontology::Models;
 use caim_warehouse::Warehouse;
 use futures::FutureExt;
 use tokio::sync::oneshot;
@@ -163,9 +164,16 @@ async fn open_postgres(_: SocketAddr, _: &Arc<Hub>, _: &DevIdentity) -> Result<(
 /// # Errors
 /// When one of them is missing, damaged or open to others, or the cubes cost more than may be published.
 pub fn open_node(dir: &Path, config: &NodeConfig) -> Result<Arc<Node>> {
+    open_node_with(dir, config, Arc::new(vocabulary::models(dir)?))
+}
+
+/// The same over other models, as those with the tables of its operator's views.
+///
+/// # Errors
+/// As [`open_node`].
+pub fn open_node_with(dir: &Path, config: &NodeConfig, models: Arc<Models>) -> Result<Arc<Node>> {
     setup::secret(dir)?;
     let id = NodeId::new(&config.node.name).map_err(anyhow::Error::msg)?;
-    let models = Arc::new(vocabulary::models(dir)?);
     let cubes = cubes::of_node(dir, &config.privacy, &models)?;
     let node = Node::open(id, Warehouse::open(dir)?, models, config.privacy)?;
     Ok(Arc::new(node.publishing(cubes)?))

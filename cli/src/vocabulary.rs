@@ -28,6 +28,8 @@ use crate::config::{HUB_FILE, NODE_FILE};
 pub const ONTOLOGY_FOLDER: &str = "ontology";
 /// Folder of own mappings in the folder of a node or hub.
 pub const MAPPINGS_FOLDER: &str = "mappings";
+/// Folder of an operator's views in the folder of a node.
+pub const VIEWS_FOLDER: &str = "views";
 /// File that names the ontology in use.
 const CURRENT: &str = "current";
 /// The name of the core that is compiled in.
@@ -50,6 +52,16 @@ pub fn models(dir: &Path) -> Result<Models> {
     let mappings = mappings_over(Arc::new(ontology(dir)?), own)?;
     tell_unknown_objects(&mappings);
     Ok(models.with_mappings(Arc::new(mappings)))
+}
+
+/// The same for a node alone, with the tables of its operator's views (`DIR/views`): for what fills and checks them, and
+/// the operator who asks on the spot. Hub and node use [`models`] between each other: they share no such table. So do
+/// commands that need none of their columns: a faulty view must not keep a patient from being forgotten.
+///
+/// # Errors
+/// As [`models`], and when a view cannot be used.
+pub fn models_of_node(dir: &Path) -> Result<Models> {
+    Ok(caim_connectors::with_views(&models(dir)?, &dir.join(VIEWS_FOLDER))?)
 }
 
 /// The mappings of a folder; without a folder, those that are compiled in.

@@ -14,6 +14,7 @@
 
 mod concepts;
 mod coverage;
+mod distinct;
 mod functions;
 mod gaps;
 mod levels;
@@ -28,6 +29,7 @@ use caim_warehouse::{Commit, Epoch, NewBatch, TableName, Warehouse};
 
 use crate::audit;
 use crate::report::BuildReport;
+use crate::tally::Tally;
 use crate::{Code, Error, Progress, Result, Secret};
 pub(crate) use mappings::COMMON;
 use session::Session;
@@ -69,7 +71,7 @@ pub fn build(
     })?;
     commit.secret(&secret.id())?;
     let mut report = Builder { models, secret, progress }.derive(&mut commit)?;
-    audit::note(warehouse, commit.batch().0, &[])?;
+    audit::note(warehouse, &commit, &Tally::default())?;
     report.epoch = commit.publish()?.number();
     made::note(warehouse, report.epoch, &rules)?;
     Ok(report)

@@ -155,6 +155,35 @@ codes! {
     TableMapping = "CAIM-I142", "table_mapping",
         "a mapping file is TOML that names columns of its files and of the common data model, and concepts below those of the column",
         "correct the place that is named; docs/node-operators.md has a whole example";
+    /// A listener that cannot listen.
+    Listener = "CAIM-I143", "listener",
+        "a DICOM listener has a free address of this machine alone and an AE title of at most 16 characters",
+        "choose another port or AE title; --unencrypted lets it listen beyond this machine, where the network is trusted";
+    /// The spool of a listener cannot be used.
+    Spool = "CAIM-I144", "spool",
+        "the spool of a listener is a folder of one listener, readable to its owner alone, with room on its disk",
+        "end the other listener, or see to the disk and the rights of the folder; what is in it comes in with the next start";
+
+    /// The table of rejects cannot be written.
+    Rejects = "CAIM-I145", "rejects",
+        "the folder of rejects must be writable and have room",
+        "name another folder with --rejects, or make room; nothing was committed";
+    /// A file of a view that is no view.
+    ViewDefinition = "CAIM-I150", "view_definition",
+        "a file of DIR/views is a ViewDefinition of SQL on FHIR v2 that gives rows of one type of resource, with their key",
+        "correct the place that is named; docs/fhir.md has a whole example";
+    /// A view whose name, or that of a column, is taken.
+    ViewName = "CAIM-I151", "view_name",
+        "a view of the operator has a name of its own, and no column that every table has",
+        "give the view or the column another name";
+    /// A view that reads what names a person, or a column that cannot be stored.
+    ViewPersonal = "CAIM-I152", "view_personal",
+        "a view reads no names, addresses, notes, narratives and attachments, and its columns hold one value each",
+        "take the column out of the view, or let it read an element that names nobody";
+    /// Changes of something that was not taken in as a whole.
+    Since = "CAIM-I153", "since",
+        "changes are asked for where the whole of the same address and collection was taken in, by the same rules",
+        "ingest the address without --since: that takes in all of it, and mends what changes alone leave out";
 
     /// A row with too few or too many fields.
     FieldCount = "CAIM-I201", "field_count",
@@ -174,8 +203,8 @@ codes! {
         "correct or remove the row";
     /// A row with a key that is there with other values.
     Conflict = "CAIM-I205", "conflict",
-        "one key has one row; the first one stays",
-        "find out which row is right and remove the other from its source";
+        "one key has one row; the first one stays, if --duplicates says no other rule",
+        "find out which row is right and remove the other from its source, or say which one stays with --duplicates";
     /// A file that calls itself a DICOM object and is none.
     NotDicom = "CAIM-I221", "not_dicom",
         "a file that is named as a DICOM object is one",
@@ -216,6 +245,10 @@ codes! {
     ViewMismatch = "CAIM-I234", "view_mismatch",
         "a resource has at most one value where its table has one",
         "correct the resource: it is not valid FHIR R4 at the place that is named";
+    /// A resource of an export of changes whose patient nobody told.
+    UnknownPatient = "CAIM-I235", "unknown_patient",
+        "a resource of an export of changes is about a patient whom it or an earlier export tells",
+        "ingest the address without --since";
 
     /// Values that could not be read became NULL.
     UnreadableValue = "CAIM-I301", "unreadable_value",
@@ -280,7 +313,7 @@ codes! {
     /// Resources that no view takes.
     NoView = "CAIM-I330", "no_view",
         "resources of a type without a table are left out",
-        "nothing to do, unless the type matters: then ask for a view";
+        "nothing to do, unless the type matters: then put a view of your own into DIR/views";
     /// Dates of which only month or year is known.
     PartialDate = "CAIM-I331", "partial_date",
         "a date without a day is the first day of its month or year",
@@ -289,6 +322,30 @@ codes! {
     SeveralSystems = "CAIM-I332", "several_systems",
         "patient identifiers of a system that is no alias belong to the default issuer",
         "name the other systems in issuer_aliases, or the right one as fhir_system in [identity]";
+    /// Files that are not read.
+    NotRead = "CAIM-I345", "not_read",
+        "a file of a source that its connector does not read is left out",
+        "nothing to do, unless it is meant: rename it, or ingest it by itself";
+    /// Rows of earlier versions of resources.
+    Superseded = "CAIM-I350", "superseded",
+        "the rows of a resource that an export of changes tells anew, or says to be gone, leave",
+        "nothing to do";
+    /// Patients with another identifier than before.
+    MovedPatient = "CAIM-I351", "moved_patient",
+        "a patient whose identifier has changed is somebody else in what comes in from then on",
+        "ingest the address without --since, so that all their records move";
+    /// Records with one key and different content, of which a rule chose one.
+    Contested = "CAIM-I346", "contested",
+        "of two records with one key and different content, the one that --duplicates prefers stays",
+        "nothing to do, if the rule is meant; the source whose record gave way still holds it";
+}
+
+impl Code {
+    /// The code of an identifier.
+    #[must_use]
+    pub fn of(id: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.id() == id)
+    }
 }
 
 impl fmt::Display for Code {
@@ -304,6 +361,12 @@ mod tests {
     #[test]
     fn identifiers_are_in_order_and_none_is_used_twice() {
         assert!(Code::ALL.windows(2).all(|pair| pair[0].id() < pair[1].id()));
+    }
+
+    #[test]
+    fn a_code_is_found_by_its_identifier() {
+        assert_eq!(Code::of("CAIM-I205"), Some(Code::Conflict));
+        assert_eq!(Code::of("CAIM-P101"), None);
     }
 
     #[test]

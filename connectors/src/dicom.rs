@@ -8,8 +8,10 @@
 //!       -> removed    what is not stored, counted by keyword
 //!       -> columns    values as the warehouse stores them
 //!       -> reader     chunks of files on all threads: rows, patients, keys
-//!       -> here       instances that are there already left out, in the order of file names
+//!       -> here       instances that are there already, in the order of file names: left out, or a contest
 //! ```
+//!
+//! An object that comes over the network passes the `door` first: there the header is cut from the stream.
 //!
 //! Nothing of an object is stored or told that is not a tagged column. File names may name patients: they are in
 //! the operator's report and nowhere else.
@@ -18,6 +20,7 @@ mod annotation;
 mod cells;
 mod charset;
 mod columns;
+mod door;
 mod element;
 mod nested;
 mod prolog;
@@ -35,14 +38,19 @@ use rayon::prelude::*;
 use std::io::Read;
 use std::sync::Arc;
 
+use crate::contest::{Arena, Claim, Contest, Fate};
 use crate::ingest::Context;
 use crate::landing::Landing;
-use crate::seen::{Seen, Sight};
+use crate::moments::Moments;
+use crate::seen::Seen;
 use crate::source::Member;
-use crate::tally::{self, Tally};
+use crate::tally::Tally;
 use crate::target::{Target, Writer};
-use crate::{Code, Error, Result};
+use crate::{Code, Duplicates, Error, Result};
+pub(crate) use door::Door;
+pub(crate) use prolog::is_readable;
 use reader::{Chunk, Fault, Reader};
+pub(crate) use unreadable::Unreadable;
 
 const SCHEMA: &str = "dicom";
 const INSTANCE: &str = "instance";
@@ -75,18 +83,26 @@ pub(crate) fn ingest(
     let notes =
         context.models.table(SCHEMA, annotation::TABLE).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
     let notes = Landing::new(SCHEMA, notes, context.secret).under(context.pseudonyms);
-    let seen = Seen::of(base, &landing.name, INSTANCE_UID, replaced, context.secret)?;
+    let seen = Seen::of(base, &landing.name, INSTANCE_UID, replaced, context)?;
     tally.table(&landing.name.to_string());
     let writer = target.writer(&landing.name, Arc::clone(&landing.schema))?;
     let reader = Reader::new(context, &landing, collection);
     let what = format!("{} from {} files", landing.name, members.len());
     context.progress.started(&what, Some(members.len() as u64));
     let notes = Notes { landing: &notes, writer: None };
-    let mut connector = Dicom { context, landing: &landing, seen, target, writer, notes, tally };
+    let contest = Contest::of_all_sources(context.duplicates);
+    let moments = moments(context, &landing);
+    let mut connector =
+        Dicom { context, landing: &landing, seen, contest, moments, target, writer, notes, tally };
     connector.read(&reader, members)?;
     context.progress.finished();
-    connector.notes.writer.map_or(Ok(()), Writer::finish)?;
-    connector.writer.finish()
+    connector.finish()
+}
+
+/// Where the columns are that say when an instance was made, if that decides anything.
+fn moments(context: &Context<'_>, landing: &Landing<'_>) -> Moments {
+    let columns = landing.table.stored_columns().map(|column| column.stored.as_str());
+    Moments::among(columns.filter(|_| context.duplicates == Duplicates::Newest))
 }
 
 /// Whether a file begins like a DICOM object.
@@ -108,6 +124,8 @@ struct Dicom<'t> {
     context: &'t Context<'t>,
     landing: &'t Landing<'t>,
     seen: Seen,
+    contest: Contest,
+    moments: Moments,
     target: &'t mut Target,
     writer: Writer,
     notes: Notes<'t>,
@@ -148,13 +166,15 @@ impl Dicom<'_> {
                 members.get(*position).into_iter().for_each(|member| self.leave_out(member, fault));
             }
             self.tally.read(chunk.rows() as u64);
-            let keep = self.first_sights(chunk, members);
+            let fates = self.fates(chunk, members);
+            let keep: Vec<bool> =
+                fates.iter().map(|fate| matches!(fate, Fate::Kept | Fate::Won(_))).collect();
             let ordinals = self.ordinals(chunk, &keep)?;
             let rows = self.rows(chunk, &keep, &ordinals)?;
             self.tally.kept(rows.num_rows() as u64);
             self.warn(chunk);
             self.writer.write(&rows)?;
-            self.land_notes(chunk, &keep, &ordinals)?;
+            self.land_notes(chunk, &fates, &ordinals)?;
             self.tally.removed(chunk.removed.counts());
         }
         Ok(())
@@ -170,35 +190,49 @@ impl Dicom<'_> {
             Code::Directory => self.tally.skip(&member.name, Code::Directory, reason),
             _ => {
                 self.tally.read(1);
-                self.reject(member, *code, reason);
+                self.tally.refuse(member, *code, reason);
             }
         }
     }
 
-    fn reject(&mut self, member: &Member, code: Code, reason: &str) {
-        self.tally.reject(&member.name, tally::Fault { line: 0, code, reason: reason.to_owned() });
-    }
-
-    /// Which rows of a chunk are of instances that are not there already.
-    fn first_sights(&mut self, chunk: &Chunk, members: &[Member]) -> Vec<bool> {
-        let mut keep = Vec::with_capacity(chunk.rows());
-        for ((uid, key), file) in chunk.uids.iter().zip(chunk.keys.values()).zip(&chunk.files) {
-            let sight = self.seen.look(uid.unwrap_or_default(), *key);
-            keep.push(sight == Sight::First);
-            let Some(member) = members.get(*file) else { continue };
-            match sight {
-                Sight::First => {}
-                Sight::Same => {
-                    self.tally
-                        .skip_duplicate(&member.name, "its instance is there already, with the same values");
+    /// What becomes of the rows of a chunk. What does not come in is named here.
+    fn fates(&mut self, chunk: &Chunk, members: &[Member]) -> Vec<Fate> {
+        let mut fates = Vec::with_capacity(chunk.rows());
+        for (row, (uid, key)) in chunk.uids.iter().zip(chunk.keys.values()).enumerate() {
+            let (fate, member) = (self.fate(chunk, row, uid, *key), chunk.files.get(row).copied());
+            fates.push(fate);
+            let Some(member) = member.and_then(|file| members.get(file)) else { continue };
+            match fate {
+                Fate::Kept | Fate::Won(_) => {}
+                Fate::Superseded => self.tally.superseded(1),
+                Fate::Duplicate => {
+                    let reason = "its instance is there already, with the same values";
+                    self.tally.skip_duplicate(&member.name, reason);
                 }
-                Sight::Other => {
+                Fate::Rejected => {
                     let reason = "its SOPInstanceUID is there already, with other values";
-                    self.reject(member, Code::Conflict, reason);
+                    self.tally.refuse(member, Code::Conflict, reason);
                 }
             }
         }
-        keep
+        fates
+    }
+
+    fn fate(&mut self, chunk: &Chunk, row: usize, uid: Option<&str>, key: u64) -> Fate {
+        let patient = chunk.patients.get(row).and_then(Option::as_ref);
+        if patient.is_some_and(|patient| self.target.forgets(patient)) {
+            // The writer leaves it out and counts it.
+            return Fate::Kept;
+        }
+        let claim = Claim { time: self.moments.at(&chunk.columns, row), content: key };
+        let thing = self.seen.thing(uid.unwrap_or_default());
+        let sight = self.seen.look(thing, claim);
+        let fate = self.contest.fate(thing, claim, sight, self.tally);
+        if let Fate::Won(turn) = fate {
+            self.seen.put(thing, claim);
+            self.contest.row(thing, turn, 0, key);
+        }
+        fate
     }
 
     /// The stored rows of a chunk.
@@ -213,8 +247,9 @@ impl Dicom<'_> {
     }
 
     /// Writes what the objects that stay note.
-    fn land_notes(&mut self, chunk: &Chunk, keep: &[bool], ordinals: &UInt32Array) -> Result<()> {
-        let stays = |note: &&annotation::Row| keep.get(note.object) == Some(&true);
+    fn land_notes(&mut self, chunk: &Chunk, fates: &[Fate], ordinals: &UInt32Array) -> Result<()> {
+        let stays =
+            |note: &&annotation::Row| matches!(fates.get(note.object), Some(Fate::Kept | Fate::Won(_)));
         let notes: Vec<&annotation::Row> = chunk.notes.iter().filter(stays).collect();
         if notes.is_empty() {
             return Ok(());
@@ -225,6 +260,12 @@ impl Dicom<'_> {
         let patients: Vec<_> =
             notes.iter().map(|note| chunk.patients.get(note.object).copied().flatten()).collect();
         let keys = landing.keys(&patients, &columns);
+        for (note, key) in notes.iter().zip(keys.values()) {
+            if let Some(Fate::Won(turn)) = fates.get(note.object) {
+                let thing = self.seen.thing(chunk.uids.value(note.object));
+                self.contest.row(thing, *turn, 1, *key);
+            }
+        }
         let ordinals: UInt32Array = notes
             .iter()
             .map(|note| ordinals.is_valid(note.object).then(|| ordinals.value(note.object)))
@@ -239,6 +280,21 @@ impl Dicom<'_> {
         self.tally.removed(notes.iter().filter_map(|note| note.dropped_label(keeps)).map(|name| (name, 1)));
         self.tally.table(&self.landing.name.to_string());
         self.notes.writer.as_mut().map_or(Ok(()), |writer| writer.write(&rows))
+    }
+
+    /// Ends the tables, and takes out what gave way.
+    fn finish(self) -> Result<()> {
+        let Self { landing, seen, contest, target, writer, notes, tally, .. } = self;
+        writer.finish()?;
+        notes.writer.map_or(Ok(()), Writer::finish)?;
+        let thing = |uid: &str| seen.thing(uid);
+        let arenas = [landing, notes.landing].map(|landing| Arena {
+            stored: &landing.name,
+            told: landing.name.to_string(),
+            identifier: INSTANCE_UID,
+            thing: &thing,
+        });
+        contest.settle(target, &arenas, tally)
     }
 
     /// The patients of the rows that stay.

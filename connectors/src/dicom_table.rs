@@ -1,7 +1,7 @@
 //! Tables with a row a series, whose columns are DICOM keywords (PS3.6): the index that an archive exports.
 //!
 //! Rows land in `landing.series`; `dicom.series` and `dicom.study` are derived. A series has one row, however many
-//! sources list it: the first stays.
+//! sources list it: the first stays, or the one that the operator's rule prefers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,16 +12,18 @@ use caim_ontology::Table;
 use caim_warehouse::{BatchId, Epoch};
 
 use crate::build::LANDING;
+use crate::contest::{Arena, Claim, Contest, Fate};
 use crate::ingest::Context;
 use crate::intake::{Chunk, Intake, Wanted, required};
 use crate::landing::{COLLECTION, Landing, Patient, repeated, row_keys};
+use crate::moments::Moments;
 use crate::rows::Lines;
-use crate::seen::{Seen, Sight};
+use crate::seen::Seen;
 use crate::source::Member;
 use crate::tally::{Fault, Tally};
 use crate::target::Target;
 use crate::values::Rules;
-use crate::{Code, Collection, Error, Result, mapping};
+use crate::{Code, Collection, Duplicates, Error, Result, mapping};
 
 const SCHEMA: &str = "dicom";
 const SERIES: &str = "series";
@@ -41,11 +43,21 @@ pub(crate) fn ingest(
 ) -> Result<()> {
     let table = context.models.table(SCHEMA, SERIES).map_err(|e| Error::new(Code::Model, SCHEMA, e))?;
     let landing = Landing::new(LANDING, table, context.secret).under(context.pseudonyms);
-    let seen = Seen::of(base, &landing.name, SERIES_UID, replaced, context.secret)?;
-    tally.table(&format!("{SCHEMA}.{SERIES}"));
-    let mut connector =
-        DicomTable { context, landing, rules: Rules::dicom(), seen, patients: HashMap::new() };
-    connector.read(members, target, tally)
+    let seen = Seen::of(base, &landing.name, SERIES_UID, replaced, context)?;
+    tally.table(&told());
+    let contest = Contest::of_all_sources(context.duplicates);
+    let patients = HashMap::new();
+    let mut connector = DicomTable { context, landing, rules: Rules::dicom(), seen, contest, patients };
+    connector.read(members, target, tally)?;
+    let DicomTable { landing, seen, contest, .. } = connector;
+    let thing = |uid: &str| seen.thing(uid);
+    let arena = Arena { stored: &landing.name, told: told(), identifier: SERIES_UID, thing: &thing };
+    contest.settle(target, &[arena], tally)
+}
+
+/// What reports call the table.
+fn told() -> String {
+    format!("{SCHEMA}.{SERIES}")
 }
 
 struct DicomTable<'c> {
@@ -53,6 +65,7 @@ struct DicomTable<'c> {
     landing: Landing<'c>,
     rules: Rules,
     seen: Seen,
+    contest: Contest,
     /// By PatientID: pseudonyms and ordinals cost more than a look.
     patients: HashMap<String, Patient>,
 }
@@ -95,7 +108,7 @@ impl DicomTable<'_> {
             }
         }
         let rows = self.landing.land(&patients, &chunk.columns)?;
-        self.first_sights(&chunk, &rows, file, tally)
+        self.staying(&chunk.lines, &patients, &rows, (file, target), tally)
     }
 
     fn patients(
@@ -119,32 +132,53 @@ impl DicomTable<'_> {
         Ok(Some(patient))
     }
 
-    fn first_sights(
+    /// The rows that come in. What does not is named here.
+    fn staying(
         &mut self,
-        chunk: &Chunk,
+        lines: &Lines,
+        patients: &[Option<Patient>],
         rows: &RecordBatch,
-        file: &str,
+        (file, target): (&str, &Target),
         tally: &mut Tally,
     ) -> Result<RecordBatch> {
         let (Some(uids), Some(keys)) = (rows.column_by_name(SERIES_UID), row_keys(rows)) else {
             return Ok(rows.clone());
         };
-        let uids = uids.as_string::<i32>();
+        let names = self.landing.schema.fields().iter().map(|field| field.name().as_str());
+        let moments = Moments::among(names.filter(|_| self.context.duplicates == Duplicates::Newest));
         let mut keep = Vec::with_capacity(rows.num_rows());
-        for (row, (uid, key)) in uids.iter().zip(keys.values()).enumerate() {
-            let line = chunk.lines.line(row);
-            let sight = self.seen.look(uid.unwrap_or_default(), *key);
-            keep.push(sight == Sight::First);
-            match sight {
-                Sight::First => {}
-                Sight::Same => tally.duplicate(line),
-                Sight::Other => {
+        for (row, (uid, key)) in uids.as_string::<i32>().iter().zip(keys.values()).enumerate() {
+            let patient = patients.get(row).copied().flatten();
+            let claim = Claim { time: moments.at(rows.columns(), row), content: *key };
+            let fate = if patient.is_some_and(|patient| target.forgets(&patient.pseudonym)) {
+                // The writer leaves it out and counts it.
+                Fate::Kept
+            } else {
+                self.fate(uid.unwrap_or_default(), claim, tally)
+            };
+            keep.push(matches!(fate, Fate::Kept | Fate::Won(_)));
+            match fate {
+                Fate::Kept | Fate::Won(_) => {}
+                Fate::Superseded => tally.superseded(1),
+                Fate::Duplicate => tally.duplicate(lines.line(row)),
+                Fate::Rejected => {
                     let reason = "its SeriesInstanceUID is there already, with other values".to_owned();
-                    tally.reject(file, Fault { line, code: Code::Conflict, reason });
+                    tally.reject(file, Fault { line: lines.line(row), code: Code::Conflict, reason });
                 }
             }
         }
         filter_record_batch(rows, &BooleanArray::from(keep)).map_err(|e| self.landing.fault(&e))
+    }
+
+    fn fate(&mut self, uid: &str, claim: Claim, tally: &mut Tally) -> Fate {
+        let thing = self.seen.thing(uid);
+        let sight = self.seen.look(thing, claim);
+        let fate = self.contest.fate(thing, claim, sight, tally);
+        if let Fate::Won(turn) = fate {
+            self.seen.put(thing, claim);
+            self.contest.row(thing, turn, 0, claim.content);
+        }
+        fate
     }
 }
 

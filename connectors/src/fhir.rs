@@ -8,23 +8,27 @@
 //!      -> store      the patient of every row, duplicates and conflicts, landing tables
 //! ```
 //!
-//! Contained resources are parts of their resource, not resources. Names, notes, narratives and displays are in no
+//! Operators add views of their own ([`with_views`]). Contained resources are parts of their resource, not resources. Names, notes, narratives and displays are in no
 //! view: they are not stored.
 
 mod bundled;
 mod export;
 mod harvest;
 mod json;
+mod own;
 mod path;
 mod patients;
 mod reader;
 mod seen;
 mod store;
+mod superseded;
 mod texts;
 mod view;
 
 #[cfg(test)]
 mod tests;
+
+use caim_ontology::Models;
 
 use crate::ingest::Context;
 use crate::row_key::NameKey;
@@ -33,11 +37,13 @@ use crate::tally::Tally;
 use crate::target::Target;
 use crate::{Code, Error, Result};
 use bundled::Views;
-pub(crate) use export::open as exported;
+pub(crate) use export::{is_one as is_export, open as exported};
 use harvest::Field;
+pub use own::with_views;
 use patients::Patients;
 use reader::More;
 use store::Store;
+pub(crate) use superseded::Earlier;
 
 const SCHEMA: &str = "fhir";
 /// What reports call texts that are no resource of any table.
@@ -45,10 +51,11 @@ const RESOURCE: &str = "fhir.resource";
 /// So much of a file is looked at for a resource.
 const HEAD: u64 = 1 << 16;
 
-/// Reads the resources of a source into the tables of schema `fhir`.
+/// Reads the resources of a source into the tables of schema `fhir`. With `earlier`, they are what has changed since.
 pub(crate) fn ingest(
     context: &Context<'_>,
     members: &[Member],
+    earlier: Option<&Earlier<'_>>,
     target: &mut Target,
     tally: &mut Tally,
 ) -> Result<()> {
@@ -57,18 +64,29 @@ pub(crate) fn ingest(
         return Err(Error::new(Code::Option, "--collection-column", reason)
             .with_fix("name the collection with --collection"));
     };
-    let views = Views::bundled(context.models, context.secret)?.under(context.pseudonyms);
-    let mut store = Store::new(&views, collection, context.limit, target, tally)?;
-    let patients = register(context, collection, members, target, tally)?;
+    let views = Views::of(context.models, context.secret)?.under(context.pseudonyms);
+    let mut store = Store::new(&views, collection, context, target, tally)?;
+    let mut patients = register(context, collection, members, target, tally)?;
+    if let Some(earlier) = earlier {
+        let moved = patients.remember(earlier, target)?;
+        tally.warn_about("fhir.patient", Code::MovedPatient, None, moved);
+        store.only_known();
+    }
     let name = NameKey::new(context.secret);
-    let field = Field { views: &views, patients: &patients, name: &name };
+    let field = Field { views: &views, patients: &patients, name: &name, rule: context.duplicates };
     Reading { context, field, members }.read(&mut store, target, tally)?;
     if store.resources == 0 && store.not_fhir > 0 && store.broken == 0 {
         let reason = format!("its JSON has {} values and none is a FHIR resource", store.not_fhir);
         let place = members.first().map_or("the source", |member| member.name.as_str());
         return Err(Error::new(Code::NotFhir, place, reason));
     }
-    store.finish(tally)
+    let seen = store.finish(&name, target, tally)?;
+    earlier.map_or(Ok(()), |earlier| earlier.leave(&views, &seen, &name, target, tally))
+}
+
+/// What besides bytes and the shared models decides the rows of FHIR sources: the definitions of the node's own views.
+pub(crate) fn rules(models: &Models) -> impl Iterator<Item = &str> {
+    own::tables(models).map(|(_, definition)| definition)
 }
 
 /// Whether a file begins like FHIR: with the name of the member that every resource has.

@@ -13,8 +13,10 @@ use caim_warehouse::rusqlite::params;
 use caim_warehouse::{Epoch, NewBatch, State, TableName, Warehouse, layout};
 use serde::Serialize;
 
+use crate::audit;
 use crate::build::{self, Builder, is_derived};
 use crate::identity::{Identity, Pseudonym, Pseudonyms};
+use crate::landing::shown;
 use crate::{Code, Error, Progress, Result, Secret};
 
 const SCHEMA: &[&str] = &["CREATE TABLE forgotten (pseudonym BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT;"];
@@ -58,12 +60,14 @@ pub fn forget(
         ));
     }
     mark(warehouse, &pseudonym)?;
+    audit::drop_lists(warehouse)?;
     let rows = remove(warehouse, models, secret, &pseudonym, progress)?;
     // Also what an interrupted call has left: after this, no file of the warehouse holds the patient.
     warehouse.drop_history()?;
     let epoch = warehouse.current()?;
-    let rows = rows.into_iter().map(|(table, rows)| (table.to_string(), rows)).collect();
-    Ok(Removed { epoch: epoch.number(), rows, not_searched: without_patients(&epoch, models) })
+    let mut removed = BTreeMap::new();
+    rows.iter().for_each(|(table, rows)| *removed.entry(shown(table)).or_default() += rows);
+    Ok(Removed { epoch: epoch.number(), rows: removed, not_searched: without_patients(&epoch, models) })
 }
 
 /// Takes the rows of a patient out of the landing tables and makes the others anew.
@@ -151,9 +155,14 @@ impl Forgotten {
         Self { marks: self.marks.clone(), table: Some(Arc::new(table.clone())) }
     }
 
+    /// Whether a patient is marked.
+    pub(crate) fn has(&self, pseudonym: &Pseudonym) -> bool {
+        self.marks.as_ref().is_some_and(|marks| marks.pseudonyms.contains(&pseudonym.0))
+    }
+
     /// Notes the ordinal of a patient who has come in.
     pub(crate) fn meet(&self, pseudonym: &Pseudonym, ordinal: u32) {
-        if let Some(marks) = self.marks.as_ref().filter(|marks| marks.pseudonyms.contains(&pseudonym.0)) {
+        if let Some(marks) = self.marks.as_ref().filter(|_| self.has(pseudonym)) {
             marks.met().ordinals.insert(ordinal);
         }
     }

@@ -94,7 +94,7 @@ impl<'m> Intake<'m> {
         mut take: impl FnMut(Chunk, &mut Tally) -> Result<()>,
     ) -> Result<()> {
         let Self { form, rows, total } = self;
-        progress.started(&format!("{} from {}", form.table.name, form.file), total);
+        progress.started(&format!("{} from {}", form.table.name, tally.told(&form.file)), total);
         let done = std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(AHEAD);
             scope.spawn(move || send_all(rows, &sender));

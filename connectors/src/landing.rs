@@ -35,8 +35,8 @@ pub(crate) struct Landing<'m> {
 impl<'m> Landing<'m> {
     /// For a table of the model `schema`.
     pub(crate) fn new(schema: &str, table: &'m Table, secret: &Secret) -> Self {
-        let name = TableName::new(schema, &table.name);
-        let key = RowKey::new(secret, &name.to_string());
+        let name = TableName::new(schema, &table.stored);
+        let key = RowKey::new(secret, &format!("{schema}.{}", table.name));
         Self { table, schema: stored_schema(table), name, key, uids: None }
     }
 
@@ -114,6 +114,12 @@ pub(crate) fn stored_schema(table: &Table) -> SchemaRef {
         fields.push(Field::new(layout::ROW, DataType::UInt64, false));
     }
     Arc::new(Schema::new(fields))
+}
+
+/// The name of a stored table for people: without the mark of its definition, if it has one.
+pub(crate) fn shown(name: &TableName) -> String {
+    let name = name.to_string();
+    name.split('@').next().unwrap_or(&name).to_owned()
 }
 
 /// One text in every row.

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! path -> source      files of a folder or zip, tables of a database, bounded, with reasons for what is not read
+//!         (listener)  or headers of objects that a PACS sent, from a spool
 //!      -> detect      which connector: dicom, dicom-table, fhir, omop, table
 //!      -> rows        batches of untyped columns with line numbers, from text or Parquet
 //!      -> intake      columns matched to the model, values read, rows without keys rejected
-//!      -> connector   patients by [identity], duplicates
+//!      -> connector   patients by [identity], duplicates and contests
 //!      -> landing     stored columns, `_patient`, `_row`
 //!      -> build       the DICOM levels and the common data model, derived from all landing tables
 //!      -> commit      all tables at once; the same content again is no change
 //! ```
 //!
-//! Promises: `read = kept + duplicates + rejected` for every table; whatever is not kept is named with file, line
+//! Promises: `read = kept + duplicates + rejected + forgotten + superseded` for every table; whatever is not kept is named with file, line
 //! and reason; no clear identifier of a patient is stored beside its records or written to a log; any bad input is
 //! an [`Error`] with a [`Code`], and then nothing is committed. This crate never sees the gate, nor who asks.
 //!
@@ -47,6 +48,7 @@ mod options;
 mod progress;
 pub mod report;
 mod secret;
+mod stage;
 
 mod database;
 mod detect;
@@ -62,31 +64,41 @@ mod dicom;
 mod dicom_table;
 mod dicomweb;
 mod fhir;
+mod listener;
 mod omop;
 mod table;
 
 mod audit;
 mod build;
+mod contest;
 mod forget;
 mod landing;
+mod moments;
+mod rejects;
 mod rollback;
 mod row_key;
 mod seen;
+mod since;
 mod stored;
 mod tally;
 mod target;
 
-pub use audit::removed;
+pub use audit::{rejected, rejects, removed};
 pub use build::{
     Checked, GapOptions, Gaps, Quality, Status, UnmappedValue, build, gaps, is_derived, quality,
 };
 pub use code::Code;
+pub use contest::Duplicates;
 pub use error::{Error, Result};
+pub use fhir::with_views;
 pub use forget::{Removed, forget};
 pub use identity::{Identity, OmopColumn, Uids};
-pub use ingest::ingest;
+pub use ingest::{ingest, ingest_received};
+pub use listener::{Limits, ListenOptions, Listener, Received, Stopper, Visit};
 pub use options::{Collection, Format, IngestOptions};
 pub use progress::{Progress, Quiet};
 pub use report::Report;
 pub use rollback::rollback;
 pub use secret::Secret;
+pub use since::Since;
+pub use stage::Stage;

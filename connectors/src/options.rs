@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, Error, Result};
+use crate::since::Since;
+use crate::{Code, Duplicates, Error, Result};
 
 /// How a source is ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +16,8 @@ pub struct IngestOptions {
     pub format: Format,
     /// To which collection its records belong.
     pub collection: Collection,
+    /// Which of two records with one key and different content stays.
+    pub duplicates: Duplicates,
     /// Read and report, commit nothing.
     pub dry_run: bool,
     /// Read the first so many rows of each table and report, commit nothing.
@@ -25,6 +28,14 @@ pub struct IngestOptions {
     pub token_file: Option<PathBuf>,
     /// A source without rows may replace one with rows.
     pub allow_empty: bool,
+    /// The folder that gets a table of all rejects.
+    pub rejects: Option<PathBuf>,
+    /// Refused files are copied to the table of rejects.
+    pub copy_refused: bool,
+    /// A keyed hash stands in the place of each path of the source in whatever an ingest tells.
+    pub hash_paths: bool,
+    /// Only what has changed since then is asked for.
+    pub since: Option<Since>,
 }
 
 /// A connector.
@@ -69,6 +80,21 @@ impl IngestOptions {
         }
         let reason = format!("{what} is read as {format}, not as {}", self.format);
         Err(Error::new(Code::Option, "--format", reason))
+    }
+
+    /// That records of a format are compared by their keys, if the operator says which of them stays.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub(crate) fn compares(&self, format: Format) -> Result<()> {
+        match (self.duplicates, format) {
+            (Duplicates::Skip, _) | (_, Format::Dicom | Format::DicomTable | Format::Fhir) => Ok(()),
+            (rule, Format::Omop | Format::Table | Format::Auto) => {
+                let reason =
+                    format!("rows of {format} are not compared by their keys, so that {rule} means nothing");
+                Err(Error::new(Code::Option, "--duplicates", reason))
+            }
+        }
     }
 
     /// Whether rows are committed.

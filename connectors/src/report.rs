@@ -6,7 +6,7 @@ mod display;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Code;
+use crate::{Code, Stage};
 
 /// The outcome of one ingest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct Report {
     pub tables: Vec<TableReport>,
     /// Rows that did not come in: the first of each table.
     pub rejects: Vec<Reject>,
+    /// Records with one key and different content: the first ones.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+    /// The file that lists all rejects, if the operator asked for one.
+    #[serde(default)]
+    pub rejects_file: Option<String>,
     /// Files that were not read, or whose rows were there already: the first ones.
     pub skipped: Vec<Skipped>,
     /// Columns that the data model does not have.
@@ -66,7 +72,7 @@ pub struct Coverage {
     pub unmapped: u64,
 }
 
-/// Rows of one table. `read = kept + duplicates + rejected + forgotten`.
+/// Rows of one table. `read = kept + duplicates + rejected + forgotten + superseded`: [`TableReport::accounted`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableReport {
     /// Schema and table: `omop.person`.
@@ -82,6 +88,51 @@ pub struct TableReport {
     /// Rows of patients whom the operator had the node forget.
     #[serde(default)]
     pub forgotten: u64,
+    /// Rows of this source that gave way to another record with their key.
+    #[serde(default)]
+    pub superseded: u64,
+    /// Rows of other sources that gave way to a record of this one.
+    #[serde(default)]
+    pub displaced: u64,
+    /// How many times a record met another one with its key and different content.
+    #[serde(default)]
+    pub conflicts: u64,
+}
+
+/// Two records with one key and different content, each by a keyed hash of what is stored of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Schema and table.
+    pub table: String,
+    /// The content that stays.
+    pub stays: String,
+    /// The content that does not come in, or leaves.
+    pub gives_way: String,
+}
+
+impl TableReport {
+    /// A table of which nothing was read yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let name = name.to_owned();
+        Self {
+            name,
+            read: 0,
+            kept: 0,
+            duplicates: 0,
+            rejected: 0,
+            forgotten: 0,
+            superseded: 0,
+            displaced: 0,
+            conflicts: 0,
+        }
+    }
+
+    /// Rows whose fate is known: as many as were read.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.kept + self.duplicates + self.rejected + self.forgotten + self.superseded
+    }
 }
 
 /// A row that did not come in.
@@ -94,12 +145,25 @@ pub struct Reject {
     /// Line of a text file, row of a Parquet file, or entry of a Bundle, where the first is 1; 0 where the file is one
     /// row, as a DICOM object is.
     pub line: u64,
+    /// How far it came.
+    pub stage: Stage,
     /// Which rule.
     pub code: Code,
     /// What is wrong with the row.
     pub reason: String,
     /// What to do.
     pub fix: String,
+}
+
+/// How many rows or files of a table a rule has rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Schema and table.
+    pub table: String,
+    /// Which rule.
+    pub code: Code,
+    /// How many.
+    pub rows: u64,
 }
 
 /// A file that was not read.

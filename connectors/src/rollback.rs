@@ -5,10 +5,11 @@ use caim_warehouse::{BatchId, NewBatch, Warehouse};
 
 use crate::build::{self, Builder, is_derived};
 use crate::report::BuildReport;
-use crate::{Code, Error, Progress, Result, Secret};
+use crate::{Code, Error, Format, Progress, Result, Secret};
 
 /// Takes a batch out of a warehouse and makes the derived tables anew. The source itself may be ingested again. What
-/// the batch had replaced does not come back: its source has changed since.
+/// the batch had replaced does not come back. Sources that share their keys with it are read again when they are next
+/// ingested: what they hold may have given way to it, or not have come in because it was there.
 ///
 /// # Errors
 /// When no ingest has this number; and every [`Error`] means that nothing was committed.
@@ -27,12 +28,16 @@ pub fn rollback(
     })?;
     let id = BatchId(batch);
     let brought = commit.base().batches().iter().find(|found| found.id == id);
-    if !brought.is_some_and(|found| found.rows.keys().any(|table| !is_derived(table))) {
+    let brought = brought.filter(|found| found.rows.keys().any(|table| !is_derived(table)));
+    let Some(format) = brought.map(|found| found.format.clone()) else {
         let reason = format!("no ingest of this node has the number {batch}");
         return Err(Error::new(Code::Option, "rollback", reason).with_fix("`caim batches DIR` lists them"));
-    }
+    };
     commit.secret(&secret.id())?;
     commit.remove_batch(&id);
+    if [Format::Dicom, Format::DicomTable].map(Format::name).contains(&format.as_str()) {
+        commit.reread(&format);
+    }
     let mut report = Builder { models, secret, progress }.derive(&mut commit)?;
     let epoch = commit.publish()?;
     report.epoch = epoch.number();

@@ -24,10 +24,10 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::report::Skipped;
+use crate::since::Exported;
 use crate::{Code, Error, Result};
 use archive::Zipped;
-pub(crate) use header::Header;
-use header::Part;
+pub(crate) use header::{Header, Part};
 
 /// What an ingest reads.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ pub(crate) struct Source {
     stamps: Vec<Stamp>,
     /// What tells the content of fetched tables from another, with their names.
     contents: Vec<(String, Vec<u8>)>,
+    /// What an export of a server says of itself.
+    pub(crate) exported: Option<Exported>,
+    /// It is never seen again: without a new row it leaves nothing that would be known.
+    pub(crate) is_passing: bool,
 }
 
 /// One readable file of a source.
@@ -122,7 +126,13 @@ impl Source {
                 (vec![Member { name, kind, place: Place::File(path.clone()) }], Vec::new())
             }
         };
-        Ok(Self { path, members, skipped, stamps, contents: Vec::new() })
+        Ok(Self { members, skipped, stamps, ..Self::named(path) })
+    }
+
+    /// Nothing yet, of the place `path`.
+    fn named(path: PathBuf) -> Self {
+        let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { path, members, skipped, stamps, contents, exported: None, is_passing: false }
     }
 
     /// Tables that were fetched from the place `name` into unnamed Parquet files, each with its name, and what tells
@@ -131,7 +141,7 @@ impl Source {
         let member =
             |(name, file)| Member { name, kind: Kind::Parquet, place: Place::Fetched(Arc::new(file)) };
         let members = tables.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
     }
 
     /// Files that were pulled from the place `name` into one unnamed file, each with its name and where it lies there,
@@ -144,12 +154,30 @@ impl Source {
         contents: Vec<(String, Vec<u8>)>,
     ) -> Self {
         let file = Arc::new(file);
-        let member = |(name, Range { start, end })| {
-            let part = Part::new(Arc::clone(&file), start, end - start);
-            Member { name, kind, place: Place::Part(part) }
-        };
-        let members = objects.into_iter().map(member).collect();
-        Self { path: PathBuf::from(name), members, skipped: Vec::new(), stamps: Vec::new(), contents }
+        let part = |(name, Range { start, end })| (name, Part::new(Arc::clone(&file), start, end - start));
+        Self::gathered(name, kind, objects.into_iter().map(part).collect(), contents)
+    }
+
+    /// Parts of files that stand for the place `name`, each with its name, and what tells their content.
+    pub(crate) fn gathered(
+        name: &str,
+        kind: Kind,
+        parts: Vec<(String, Part)>,
+        contents: Vec<(String, Vec<u8>)>,
+    ) -> Self {
+        let member = |(name, part)| Member { name, kind, place: Place::Part(part) };
+        let members = parts.into_iter().map(member).collect();
+        Self { members, contents, ..Self::named(PathBuf::from(name)) }
+    }
+
+    /// The same as a source that is never seen again.
+    pub(crate) fn passing(self) -> Self {
+        Self { is_passing: true, ..self }
+    }
+
+    /// From which moment on the source tells changes; `None` where it tells all.
+    pub(crate) fn since(&self) -> Option<&str> {
+        self.exported.as_ref()?.since.as_deref()
     }
 
     /// Forgets the members that have none of these names: what is not read decides nothing.

@@ -34,6 +34,17 @@ pub(crate) fn read(path: &Path, columns: &[&str]) -> Result<Stored> {
     Ok(Stored { path: path.display().to_string(), reader, columns })
 }
 
+/// The names of the columns of a stored file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn columns(path: &Path) -> Result<Vec<String>> {
+    let file = File::open(path).map_err(|e| Error::io(path, &e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|e| Error::new(Code::Warehouse, path.display(), e))?;
+    Ok(builder.schema().fields().iter().map(|field| field.name().clone()).collect())
+}
+
 impl Iterator for Stored {
     type Item = Result<RecordBatch>;
 

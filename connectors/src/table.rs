@@ -75,7 +75,7 @@ impl Connector<'_> {
             opened.header.iter().enumerate().filter(|(i, name)| !used.contains(i) && !name.is_empty());
         unused.for_each(|(_, name)| tally.left_out(name));
         let names: Vec<String> = columns.keys().cloned().collect();
-        self.context.progress.started(&member.name, opened.total);
+        self.context.progress.started(&tally.told(&member.name), opened.total);
         let mut rows = opened.select(&used)?;
         let mut limit = self.context.limit;
         while limit > 0 {

@@ -1,14 +1,17 @@
 //! Counting while rows go by: the making of a [`Report`].
 
+mod rejected;
+
 use std::collections::BTreeMap;
 
-use crate::Code;
-use crate::report::{LeftOut, Reject, Removed, Skipped, TableReport, Warning};
+use crate::rejects::{Paths, Rejects};
+use crate::report::{Conflict, LeftOut, Reject, Removed, Skipped, TableReport, Warning};
+use crate::{Code, Duplicates, IngestOptions, Secret};
 
-/// So many rejected rows are listed for each table; all are counted.
-const LISTED_REJECTS: u64 = 100;
 /// So many files that were not read are listed; all are counted.
 const LISTED_SKIPPED: usize = 1000;
+/// So many conflicts are listed; all are counted.
+const LISTED_CONFLICTS: usize = 100;
 /// So many columns are listed; a table with more is not one that anybody meant.
 const LISTED_COLUMNS: usize = 1000;
 /// So many lines are listed for each warning.
@@ -18,8 +21,16 @@ const LISTED_LINES: usize = 10;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) tables: Vec<TableReport>,
+    /// The first of each table.
     pub(crate) rejects: Vec<Reject>,
+    /// How many of each table there are by each rule.
+    rejected: BTreeMap<(String, Code), u64>,
+    /// Where all of them go, if the operator wants them.
+    all_rejects: Option<Rejects>,
+    paths: Paths,
     pub(crate) skipped: Vec<Skipped>,
+    /// The first conflicts.
+    pub(crate) conflicts: Vec<Conflict>,
     pub(crate) left_out: Vec<LeftOut>,
     /// How often attributes were left out, by keyword.
     removed: BTreeMap<&'static str, u64>,
@@ -43,6 +54,17 @@ struct Count {
     lines: Vec<u64>,
 }
 
+/// What became of rows of a table when contests were settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Settled {
+    /// Rows of the source that gave way.
+    pub(crate) superseded: u64,
+    /// Rows of the source that are the same as what stays.
+    pub(crate) duplicates: u64,
+    /// Rows of other sources that gave way.
+    pub(crate) displaced: u64,
+}
+
 /// What is wrong with one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -52,18 +74,20 @@ pub(crate) struct Fault {
 }
 
 impl Tally {
+    /// Counts, and tells of rejects and paths as the operator asked for.
+    pub(crate) fn new(options: &IngestOptions, secret: &Secret) -> Self {
+        Self { all_rejects: Rejects::of(options), paths: Paths::of(options, secret), ..Self::default() }
+    }
+
+    /// A path of the source as it may be told.
+    pub(crate) fn told(&self, path: &str) -> String {
+        self.paths.told(path).into_owned()
+    }
+
     /// Begins a table, or goes on with it; counts follow for it until the next.
     pub(crate) fn table(&mut self, name: &str) {
         self.present = self.tables.iter().position(|table| table.name == name).unwrap_or_else(|| {
-            let name = name.to_owned();
-            self.tables.push(TableReport {
-                name,
-                read: 0,
-                kept: 0,
-                duplicates: 0,
-                rejected: 0,
-                forgotten: 0,
-            });
+            self.tables.push(TableReport::new(name));
             self.tables.len() - 1
         });
     }
@@ -89,8 +113,44 @@ impl Tally {
         self.count(|table| table.duplicates += rows);
     }
 
+    /// Rows that give way to what is there.
+    pub(crate) fn superseded(&mut self, rows: u64) {
+        self.count(|table| table.superseded += rows);
+    }
+
+    /// Two records with one key, by their content.
+    pub(crate) fn conflict(&mut self, rule: Duplicates, stays: u64, gives_way: u64) {
+        self.count(|table| table.conflicts += 1);
+        if rule != Duplicates::Skip {
+            self.warn(Code::Contested, None, 1, &[]);
+        }
+        let Some(table) = self.tables.get(self.present).filter(|_| self.conflicts.len() < LISTED_CONFLICTS)
+        else {
+            return;
+        };
+        let [stays, gives_way] = [stays, gives_way].map(|content| format!("{content:016x}"));
+        tracing::info!(table = table.name, %rule, stays, gives_way, "two records have one key");
+        self.conflicts.push(Conflict { table: table.name.clone(), stays, gives_way });
+    }
+
+    /// What became of rows of a table that had come in, when the last record was read.
+    pub(crate) fn settled(&mut self, table: &str, settled: &Settled) {
+        if *settled == Settled::default() {
+            return;
+        }
+        let Settled { superseded, duplicates, displaced } = *settled;
+        self.table(table);
+        self.count(|table| {
+            table.kept -= table.kept.min(superseded + duplicates);
+            table.superseded += superseded;
+            table.duplicates += duplicates;
+            table.displaced += displaced;
+        });
+    }
+
     /// Rows of forgotten patients, which connectors took for kept.
     pub(crate) fn forgotten(&mut self, table: &str, rows: u64) {
+        let table = table.rsplit('.').next().unwrap_or(table);
         let found = self.tables.iter_mut().find(|found| found.name.rsplit('.').next() == Some(table));
         if let Some(found) = found {
             found.kept -= rows.min(found.kept);
@@ -99,22 +159,22 @@ impl Tally {
         self.warn_about(table, Code::Forgotten, None, rows);
     }
 
-    /// A row of `file` that does not come in.
-    pub(crate) fn reject(&mut self, file: &str, fault: Fault) {
-        let Some(table) = self.tables.get_mut(self.present) else { return };
-        table.rejected += 1;
-        if table.rejected <= LISTED_REJECTS {
-            let Fault { line, code, reason } = fault;
-            let (table, file, fix) = (table.name.clone(), file.to_owned(), code.fix().to_owned());
-            self.rejects.push(Reject { table, file, line, code, reason, fix });
+    /// Files that the connector does not read.
+    pub(crate) fn not_read(&mut self, skipped: impl IntoIterator<Item = Skipped>) {
+        for Skipped { path, reason } in skipped {
+            self.left_aside(&path, Code::NotRead, &reason);
+            self.skipped.push(Skipped { path: self.told(&path), reason });
         }
     }
 
     /// A file that holds no row, by the rule `code`.
     pub(crate) fn skip(&mut self, path: &str, code: Code, reason: &str) {
+        if code != Code::Duplicate {
+            self.left_aside(path, code, reason);
+        }
         self.warn(code, None, 1, &[]);
         if self.skipped.len() < LISTED_SKIPPED {
-            self.skipped.push(Skipped { path: path.to_owned(), reason: format!("{code}: {reason}") });
+            self.skipped.push(Skipped { path: self.told(path), reason: format!("{code}: {reason}") });
         }
     }
 
@@ -208,7 +268,11 @@ mod tests {
             tally.reject("a.csv", Fault { line, code: Code::BadKey, reason: "x".into() });
             tally.warn(Code::UnreadableValue, Some("x"), 2, &[line]);
         }
-        assert_eq!((tally.tables[0].rejected, tally.rejects.len()), (1000, 100));
+        assert_eq!((tally.tables[0].rejected, tally.listed_rejects().len()), (1000, 100));
+        tally.reject("a.csv", Fault { line: 1001, code: Code::FieldCount, reason: "x".into() });
+        assert_eq!(tally.rejects.len(), 1000);
+        let counts: Vec<_> = tally.rejected().into_iter().map(|r| (r.code, r.rows)).collect();
+        assert_eq!(counts, [(Code::FieldCount, 1), (Code::BadKey, 1000)]);
         let warnings = tally.warnings();
         assert_eq!((warnings[0].count, warnings[0].lines.len()), (2000, 10));
     }

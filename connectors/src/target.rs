@@ -1,5 +1,7 @@
 //! Where rows go: into a commit, or nowhere when an operator only wants to know what would come in.
 
+use std::collections::HashMap;
+
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use caim_warehouse::{Commit, TableName, TableWriter};
@@ -44,6 +46,25 @@ impl Target {
                 Ok(ordinal)
             }
             Self::Nowhere => Ok(0),
+        }
+    }
+
+    /// The pseudonyms of all ordinals. In a dry run nobody needs them: no row is stored.
+    pub(crate) fn pseudonyms(&mut self) -> Result<HashMap<u32, Pseudonym>> {
+        match self {
+            Self::Commit(commit, _) => {
+                let all = commit.ordinals()?.pseudonyms().into_iter();
+                Ok(all.map(|(ordinal, pseudonym)| (ordinal, Pseudonym(pseudonym))).collect())
+            }
+            Self::Nowhere => Ok(HashMap::new()),
+        }
+    }
+
+    /// Whether a patient was forgotten: their rows do not come in.
+    pub(crate) fn forgets(&self, pseudonym: &Pseudonym) -> bool {
+        match self {
+            Self::Commit(_, forgotten) => forgotten.has(pseudonym),
+            Self::Nowhere => false,
         }
     }
 

@@ -12,7 +12,7 @@ pub(crate) use age::years;
 pub(crate) use column::{read, stored_type};
 pub(crate) use number::{float, integer};
 pub(crate) use text::attribute;
-pub(crate) use time::date;
+pub(crate) use time::{date, timestamp};
 
 use std::ops::RangeInclusive;
 

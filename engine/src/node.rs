@@ -262,6 +262,10 @@ impl Node {
         epoch: &Epoch,
     ) -> Result<QuestionKey, serde_json::Error> {
         let Policy { threshold, rounding, .. } = self.policy;
+        // What tables of the node's own hold depends on their definitions, which the models' version does not cover.
+        let tables = query.tables();
+        let own = tables.iter().filter_map(|of| self.models.table(&of.schema, &of.table).ok());
+        let own: String = own.filter_map(|table| table.definition.as_deref()).collect();
         let parameters = format!(
             "caim question 1|{}|{}|{threshold}|{rounding}|{:016x}|{}|{}|{}",
             epoch.checksum(),
@@ -269,7 +273,7 @@ impl Node {
             accounting.noise_sd.to_bits(),
             accounting.rows_per_patient,
             accounting.cells_per_patient,
-            serde_json::to_string(query)?,
+            serde_json::to_string(query)? + &own,
         );
         Ok(QuestionKey(Sha256::digest(parameters).into()))
     }

@@ -166,7 +166,9 @@ fn table(schema: &str, entry: TableEntry) -> Result<Table, String> {
         return Err(context("rows_per_patient must be at least 1".into()));
     }
     Ok(Table {
+        stored: name.clone(),
         name,
+        definition: None,
         also: lower(&entry.also),
         comment: entry.comment,
         kind,

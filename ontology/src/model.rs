@@ -1,6 +1,6 @@
 //! The types of a data model. A column without a role is hidden: what nobody decided on cannot be asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +33,11 @@ pub struct DataModel {
 pub struct Table {
     /// Name in SQL, lower case.
     pub name: String,
+    /// Name in the warehouse: `name`, and for a table of a node's own a mark of its definition behind it, so that rows
+    /// of two definitions never meet.
+    pub stored: String,
+    /// What defines a table that a node's operator has added; `None` for the tables that all nodes share.
+    pub definition: Option<Arc<str>>,
     /// Other names that sources use for the table, lower case; read at ingest only.
     pub also: Vec<String>,
     /// What a row is, for the catalogue.
@@ -265,40 +270,6 @@ impl Models {
         Ok(models)
     }
 
-    /// The same models with other mappings (and the ontology that they are over) than the bundled ones.
-    #[must_use]
-    pub fn with_mappings(self, mappings: Arc<Mappings>) -> Self {
-        Self { mappings: Some(mappings), ..self }
-    }
-
-    /// The same models and one more, in the place of any other of its schema. The others are shared, not copied.
-    #[must_use]
-    pub fn with_model(&self, model: DataModel) -> Self {
-        let mut models = self.clone();
-        models.by_schema.insert(model.schema.clone(), Arc::new(model));
-        models
-    }
-
-    /// The same models, where columns have more [values](Column::values): by schema, table and stored name of the
-    /// column. Names that are not there are passed over.
-    #[must_use]
-    pub fn with_values(&self, values: &BTreeMap<[String; 3], BTreeSet<String>>) -> Self {
-        let mut models = self.clone();
-        for ([schema, table, column], more) in values {
-            let Some(model) = models.by_schema.get_mut(schema) else { continue };
-            if !model.tables.iter().any(|t| t.name == *table) {
-                continue;
-            }
-            let tables = &mut Arc::make_mut(model).tables;
-            let table = tables.iter_mut().find(|t| t.name == *table);
-            if let Some(column) = table.and_then(|t| t.columns.iter_mut().find(|c| c.stored == *column)) {
-                let known: BTreeSet<String> = column.values.drain(..).chain(more.iter().cloned()).collect();
-                column.values = known.into_iter().collect();
-            }
-        }
-        models
-    }
-
     /// What values of sources mean in the coded columns.
     #[must_use]
     pub fn mappings(&self) -> Arc<Mappings> {
@@ -348,7 +319,7 @@ impl Models {
         self.model(schema)?.tables.iter().find(|t| t.name == wanted || t.also.contains(&wanted))
     }
 
-    /// One line that changes when any model changes: part of what an answer depends on.
+    /// One line that changes when any model changes that nodes share: part of what an answer depends on.
     #[must_use]
     pub fn version(&self) -> String {
         self.by_schema.values().map(|m| format!("{}@{}", m.schema, m.version)).collect::<Vec<_>>().join(",")
@@ -493,8 +464,10 @@ impl fmt::Display for Reference {
     }
 }
 
+mod roots;
+mod with;
+
 #[cfg(test)]
 mod common_model;
-mod roots;
 #[cfg(test)]
 mod tests;

@@ -78,6 +78,8 @@ fn table(position: usize, per_patient: &PerPatient, models: &Models) -> Result<T
     let rows = if per_patient.by.is_empty() { 1 } else { rows_of_patient(per_patient, models)? };
     Ok(Table {
         name: format!("v{position}"),
+        stored: format!("v{position}"),
+        definition: None,
         also: Vec::new(),
         comment: String::new(),
         kind: TableKind::Patient,

@@ -233,6 +233,7 @@ class Profile(unittest.TestCase):
                 caim("batches", node, "--removed", "1", env=rules),
                 caim("verify", node, env=rules),
                 caim("sql", "--node", node, "-c", "SELECT kind, count(*) FROM dicom.annotation GROUP BY kind", env=rules),
+                caim("batches", node, "--rejects", "1", env=rules),
             ]
 
     def cells(self, uids):

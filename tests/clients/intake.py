@@ -3,6 +3,7 @@
 The shape of each event is a promise to programs: a key more or less fails here.
 """
 
+import csv
 import json
 import re
 import shutil
@@ -16,9 +17,9 @@ import operators
 import samples
 from federation import PUBLIC, Service, caim, succeed, until
 
-OK = 0
+OK, REJECTS = 0, 3
 EVENTS = ("started", "advanced", "finished")
-LINE = re.compile(r"^.+: ([0-9,]+ rows in )?[0-9]+\.[0-9] s$")
+LINE = re.compile(r"^.+: ([0-9,]+ rows in [0-9]+\.[0-9] s, [0-9,]+ a second|[0-9]+\.[0-9] s)$")
 
 
 class Intake(unittest.TestCase):
@@ -65,12 +66,14 @@ class Intake(unittest.TestCase):
         """Every event has the promised keys and types, and what has started finishes before the next one starts."""
         self.assertTrue(events)
         for event in events:
-            self.assertEqual(set(event), {"event", "what", "rows", "total", "seconds"})
+            self.assertEqual(set(event), {"event", "what", "rows", "total", "seconds", "rate", "remaining"})
             self.assertIn(event["event"], EVENTS)
             self.assertIs(type(event["what"]), str)
             self.assertIs(type(event["rows"]), int)
             self.assertIn(type(event["total"]), (int, type(None)))
             self.assertGreaterEqual(event["seconds"], 0)
+            for key in ("rate", "remaining"):
+                self.assertIn(type(event[key]), (float, type(None)))
         ends = [event for event in events if event["event"] != "advanced"]
         self.assertEqual([event["event"] for event in ends], ["started", "finished"] * (len(ends) // 2))
         for started, finished in zip(ends[::2], ends[1::2], strict=True):
@@ -94,6 +97,46 @@ class Intake(unittest.TestCase):
             self.assertIn("dicom.instance", run.stderr)
             for word in ("CANARY", "2.25.777"):
                 self.assertNotIn(word, run.stdout + run.stderr)
+
+    def test_all_rejects_are_in_a_file_with_copies_and_stay_with_the_batch_and_hashed_paths_name_no_file(self):
+        cut = (self.images / "0.dcm").read_bytes()[:-5]
+        (self.images / "CANARY.dcm").write_bytes(cut)
+        (self.images / "CANARY.txt").write_text("no object")
+        folder = self.place / "rejects"
+        run = caim("ingest", self.node, self.images, "--rejects", folder, "--copy-refused", "--hash-paths", "--json")
+        self.assertEqual(run.returncode, REJECTS, run.stderr)
+        report = json.loads(run.stdout)
+        with Path(report["rejects_file"]).open() as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual({row["stage"] for row in rows}, {"detect", "parse"})
+        (refused,) = (row for row in rows if row["copy"])
+        self.assertEqual((folder / refused["copy"]).read_bytes(), cut)
+        self.assertEqual(refused["code"], "CAIM-I222")
+        kept = succeed("batches", self.node, "--rejects", str(report["batch"]))
+        self.assertIn(refused["path"], kept)
+        self.assertRegex(succeed("batches", self.node), rf"default +{self.count + 4} +1 ")
+        told = [run.stdout, run.stderr, kept, *(path.read_text() for path in folder.glob("*.csv"))]
+        self.assertNotIn("CANARY", "".join(told))
+
+    def test_d21_the_rule_for_duplicates_says_which_of_two_contents_stays(self):
+        for rule, expected in (("skip", "MR"), ("replace", "CT"), ("newest", "MR")):
+            with self.subTest(rule):
+                node = self.place / rule
+                succeed("init", "node", node, "--name", rule)
+                for name, modality, day in (("a", "MR", "20200105"), ("b", "CT", "20200102")):
+                    folder = self.place / f"{rule}-{name}"
+                    folder.mkdir()
+                    made = objects.new("2.25.777003", objects.CTImageStorage, modality, 3, "2.25.777004")
+                    made.InstanceCreationDate = day
+                    made.save_as(folder / "1.dcm", enforce_file_format=True)
+                    run = caim("ingest", node, folder, "--duplicates", rule, "--json")
+                counts = json.loads(run.stdout)
+                self.assertEqual(run.returncode, REJECTS if rule == "skip" else OK)
+                self.assertEqual((counts["tables"][0]["conflicts"], len(counts["conflicts"])), (1, 1))
+                self.assertNotIn("2.25.777", run.stdout + run.stderr)
+                sql = "SELECT Modality, count(*) AS n FROM dicom.instance GROUP BY Modality"
+                found = succeed("sql", "--node", node, "--format", "csv", "-c", sql, env=PUBLIC)
+                self.assertEqual(found.split()[1:], [f"{expected},1"])
 
     def watch(self, *sources):
         service = Service("watch", ["ingest", self.node, *sources, "--watch"], self.place / "watch.log")

@@ -24,6 +24,7 @@ import frames
 import generated
 import intake
 import links
+import listener
 import notebooks
 import ontology
 import operators
@@ -31,11 +32,12 @@ import quality
 import schemas
 import terminal
 import utility
+import views
 
 MODULES = [
     answers, buckets, canaries, compare, conformance, cookbook, crowd, cubes, dicom_oracle, dicomweb, doors,
-    foreign_clients, frames, generated, intake, links, notebooks, ontology, operators, quality, schemas,
-    terminal, utility,
+    foreign_clients, frames, generated, intake, links, listener, notebooks, ontology, operators, quality,
+    schemas, terminal, utility, views,
 ]
 
 

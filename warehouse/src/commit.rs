@@ -29,9 +29,11 @@ pub struct Commit {
     source: NewBatch,
     pub(crate) staging: Arc<Staging>,
     removed: BTreeSet<BatchId>,
-    /// Files that were written anew without the rows of some patient.
+    /// Files that were written anew without some of their rows.
     pub(crate) rewritten: BTreeSet<(TableName, String)>,
     replaced: BTreeSet<TableName>,
+    /// Formats whose sources are to be read again.
+    reread: BTreeSet<String>,
     collections: BTreeSet<String>,
     secret_id: Option<String>,
     ordinals: Option<Ordinals>,
@@ -50,6 +52,7 @@ impl Commit {
             removed: BTreeSet::new(),
             rewritten: BTreeSet::new(),
             replaced: BTreeSet::new(),
+            reread: BTreeSet::new(),
             collections,
             secret_id,
             ordinals: None,
@@ -118,6 +121,12 @@ impl Commit {
     /// that came with it stay given.
     pub fn remove_batch(&mut self, id: &BatchId) {
         self.removed.insert(*id);
+    }
+
+    /// The content of the sources of a format counts as unknown from now on: what they hold may not have come in because
+    /// of rows that leave with this commit.
+    pub fn reread(&mut self, format: &str) {
+        self.reread.insert(format.to_owned());
     }
 
     /// All files that a table has in [`Commit::base`] leave the next epoch; new ones follow by
@@ -197,6 +206,8 @@ impl Commit {
         for StagedFile { table, file, .. } in staged {
             next.tables.entry(table.clone()).or_default().push(file.clone());
         }
+        let unknown = next.batches.iter_mut().filter(|batch| self.reread.contains(&batch.format));
+        unknown.for_each(|batch| batch.content.clear());
         next.batches.extend(self.new_batch(staged));
         self.count_rewritten(&mut next);
         let live: BTreeSet<BatchId> = owned_by_batches(&next.tables).map(|file| file.batch).collect();

@@ -57,6 +57,12 @@ impl Ordinals {
         self.known.get(pseudonym).copied()
     }
 
+    /// The pseudonym of every ordinal.
+    #[must_use]
+    pub fn pseudonyms(&self) -> HashMap<u32, [u8; 32]> {
+        self.known.iter().map(|(pseudonym, ordinal)| (*ordinal, *pseudonym)).collect()
+    }
+
     /// Reads all ordinals that were given up to `epoch`.
     pub(crate) fn load(epoch: &Epoch) -> Result<Self> {
         let files = epoch.files(&table());

@@ -7,14 +7,16 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use arrow::array::{Array, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::compute::interleave;
+use arrow::datatypes::{Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::layout::ROW;
@@ -55,19 +57,39 @@ fn encode(
     order: Order,
     batches: &[RecordBatch],
 ) -> ParquetResult<()> {
-    let mut writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties(order)?))?;
-    match order {
-        Order::AsGiven => batches.iter().try_for_each(|batch| writer.write(batch))?,
-        Order::ByPatient { patient, row } => {
-            let sources: Vec<&RecordBatch> = batches.iter().collect();
-            for chunk in sorted(batches, patient, row)?.chunks(CHUNK_ROWS) {
-                let places: Vec<(usize, usize)> = chunk.iter().map(Place::indices).collect();
-                writer.write(&interleave_record_batch(&sources, &places)?)?;
-            }
-        }
+    let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties(order)?))?;
+    let (mut file, columns) = writer.into_serialized_writer()?;
+    let places = places(order, batches)?;
+    for (number, group) in places.chunks(ROW_GROUP_ROWS).enumerate() {
+        // Sorting rows and encoding them is most of the work of an ingest, and columns do not depend on each other.
+        let writers = columns.create_column_writers(number)?;
+        let column = |(at, writer)| column(schema.field(at), at, batches, group, writer);
+        let chunks: Vec<ArrowColumnChunk> =
+            writers.into_par_iter().enumerate().map(column).collect::<ParquetResult<_>>()?;
+        let mut rows = file.next_row_group()?;
+        chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut rows))?;
+        rows.close()?;
     }
     // Not `into_inner`: that would turn a failure of the disk into a text.
-    writer.close().map(drop)
+    file.close().map(drop)
+}
+
+/// A column of a row group; columns are flat, so each has one writer.
+fn column(
+    field: &Field,
+    at: usize,
+    batches: &[RecordBatch],
+    group: &[Place],
+    mut writer: ArrowColumnWriter,
+) -> ParquetResult<ArrowColumnChunk> {
+    let sources: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
+    for chunk in group.chunks(CHUNK_ROWS) {
+        let indices: Vec<(usize, usize)> = chunk.iter().map(Place::indices).collect();
+        for leaf in compute_leaves(field, &interleave(&sources, &indices)?)? {
+            writer.write(&leaf)?;
+        }
+    }
+    writer.close()
 }
 
 /// Statistics and page indexes never leave the node, so they are kept in full.
@@ -111,20 +133,33 @@ impl Place {
 /// Bytes that sorting needs for a row besides the row itself.
 pub(crate) const SORT_BYTES_PER_ROW: usize = size_of::<Place>();
 
-fn sorted(batches: &[RecordBatch], patient: usize, row: usize) -> ParquetResult<Vec<Place>> {
+/// All rows in the order of the file.
+fn places(order: Order, batches: &[RecordBatch]) -> ParquetResult<Vec<Place>> {
     let mut places = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (batch, rows) in (0u32..).zip(batches) {
-        let patients = column::<UInt32Array>(rows, patient)?;
-        let keys = column::<UInt64Array>(rows, row)?;
-        places.extend((0u32..).zip(patients.iter().zip(keys.values())).map(|(index, (patient, &row))| {
-            Place { patient: patient.map_or(u64::MAX, u64::from), row, batch, index }
-        }));
+        match order {
+            Order::AsGiven => {
+                let all = (0u32..).take(rows.num_rows());
+                places.extend(all.map(|index| Place { patient: 0, row: 0, batch, index }));
+            }
+            Order::ByPatient { patient, row } => {
+                let patients = values::<UInt32Array>(rows, patient)?;
+                let keys = values::<UInt64Array>(rows, row)?;
+                let keyed = (0u32..).zip(patients.iter().zip(keys.values()));
+                places.extend(keyed.map(|(index, (patient, &row))| Place {
+                    patient: patient.map_or(u64::MAX, u64::from),
+                    row,
+                    batch,
+                    index,
+                }));
+            }
+        }
     }
-    places.sort_unstable();
+    places.par_sort_unstable();
     Ok(places)
 }
 
-fn column<T: 'static>(rows: &RecordBatch, at: usize) -> ParquetResult<&T> {
+fn values<T: 'static>(rows: &RecordBatch, at: usize) -> ParquetResult<&T> {
     let found = rows.columns().get(at).and_then(|column| column.as_any().downcast_ref());
     found.ok_or_else(|| ParquetError::General(format!("column {at} has another type than its schema says")))
 }

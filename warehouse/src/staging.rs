@@ -97,6 +97,20 @@ impl Staging {
         }
     }
 
+    /// Hands out the files of a table's finished writers, each to be replaced or put back.
+    pub(crate) fn take(&self, table: &TableName) -> Vec<StagedFile> {
+        let mut progress = lock(&self.progress);
+        let files = std::mem::take(&mut progress.files);
+        let (taken, others) = files.into_iter().partition(|staged| staged.table == *table);
+        progress.files = others;
+        taken
+    }
+
+    /// A file that was taken and stays as it is.
+    pub(crate) fn put_back(&self, file: StagedFile) {
+        lock(&self.progress).files.push(file);
+    }
+
     /// Where the files of a table's finished writers are.
     pub(crate) fn paths(&self, table: &TableName) -> Vec<PathBuf> {
         let progress = lock(&self.progress);

@@ -7,3 +7,4 @@ mod faults;
 mod fixture;
 mod order;
 mod patients;
+mod retain;

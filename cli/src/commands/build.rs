@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use caim_connectors::Quiet;
 
 use super::Outcome;
-use super::progress::Shown;
+use super::progress;
 use crate::exit::Exit;
 
 /// Flags of `caim build`.
@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Outcome {
     let report = if args.json {
         crate::ingest::build(&args.dir, &Quiet)?
     } else {
-        crate::ingest::build(&args.dir, &Shown::new())?
+        crate::ingest::build(&args.dir, progress::shown().as_ref())?
     };
     let mut out = std::io::stdout().lock();
     if args.json {

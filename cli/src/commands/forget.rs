@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::Outcome;
-use super::progress::Shown;
+use super::progress;
 use crate::exit::Exit;
 use crate::output::grouped;
 
@@ -34,7 +34,7 @@ pub struct Args {
 /// When the folder is no node, or cannot be written to.
 pub fn run(args: Args) -> Outcome {
     let patient = (args.issuer.as_deref(), args.patient.as_str());
-    let removed = crate::ingest::forget(&args.dir, patient, &Shown::new())?;
+    let removed = crate::ingest::forget(&args.dir, patient, progress::shown().as_ref())?;
     let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&removed)?)?;

@@ -51,7 +51,7 @@ pub struct Args {
 /// When the folder is no node, its tables cannot be read, or the page cannot be written.
 pub fn run(args: Args) -> Outcome {
     let config = NodeConfig::load(&args.dir, &Overrides::new(Vec::new()))?;
-    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models(&args.dir)?);
+    let (warehouse, models) = (Warehouse::open(&args.dir)?, vocabulary::models_of_node(&args.dir)?);
     let threshold = if config.privacy.public_data { 1 } else { config.privacy.threshold };
     let named = GapOptions { threshold, values: VALUES };
     let quality = caim_connectors::quality(&warehouse, &models, &args.dir.join(LIMITS), named)?;

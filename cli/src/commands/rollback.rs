@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::Outcome;
-use super::progress::Shown;
+use super::progress;
 use crate::exit::Exit;
 
 /// Flags of `caim rollback`.
@@ -23,7 +23,7 @@ pub struct Args {
 /// # Errors
 /// When the folder is no node, or has no such batch.
 pub fn run(args: Args) -> Outcome {
-    let report = crate::ingest::rollback(&args.dir, args.batch, &Shown::new())?;
+    let report = crate::ingest::rollback(&args.dir, args.batch, progress::shown().as_ref())?;
     writeln!(std::io::stdout().lock(), "batch {} is out; epoch {} answers", args.batch, report.epoch)?;
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! How much of what sources say has a concept: counted for every coded column while its rows go by.
 
 use arrow::array::{Array, RecordBatch};
+use arrow::buffer::NullBuffer;
 use caim_ontology::Table;
 
 use crate::report::Coverage;
@@ -59,10 +60,12 @@ impl Counter {
     pub(super) fn count(&mut self, batch: &RecordBatch) {
         for pair in &mut self.pairs {
             let (code, original) = (batch.column(pair.code), batch.column(pair.original));
-            let said = (0..batch.num_rows()).filter(|row| original.is_valid(*row));
-            let (mapped, unmapped): (Vec<usize>, Vec<usize>) = said.partition(|row| code.is_valid(*row));
-            pair.mapped += mapped.len() as u64;
-            pair.unmapped += unmapped.len() as u64;
+            let (code, original) = (code.logical_nulls(), original.logical_nulls());
+            let nulls = |nulls: Option<NullBuffer>| nulls.map_or(0, |nulls| nulls.null_count());
+            let mapped = batch.num_rows() - nulls(NullBuffer::union(code.as_ref(), original.as_ref()));
+            let said = batch.num_rows() - nulls(original);
+            pair.mapped += mapped as u64;
+            pair.unmapped += (said - mapped) as u64;
         }
     }
 

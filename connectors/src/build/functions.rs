@@ -9,7 +9,6 @@
 //! | `days_between(from, to)` | whole days |
 //! | `completed_years(birth, day)` | age in completed years; NULL before birth |
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Int64Array, StringArray, StringBuilder};
@@ -23,6 +22,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Signature, Volatility};
 use datafusion::prelude::SessionContext;
 
 use super::concepts::{Translator, with_system};
+use super::distinct::each_once;
 use crate::row_key::NameKey;
 
 /// The name that OMOP gives to "No matching concept" (0) and to vocabularies of nothing.
@@ -31,24 +31,28 @@ const NO_CONCEPT: &str = "0";
 /// Gives a session the functions.
 pub(super) fn register(context: &SessionContext, translator: Arc<Translator>, names: NameKey) {
     let any = || Signature::variadic_any(Volatility::Immutable);
+    let concept = move |rows: &[ArrayRef]| concept(&translator, rows);
     let functions: [(&str, Signature, DataType, Body); 6] = [
-        ("concept", any(), DataType::Utf8, Box::new(move |rows| concept(&translator, rows))),
-        ("original", any(), DataType::Utf8, Box::new(original)),
-        ("key_of", any(), DataType::Int64, Box::new(move |rows| key_of(&names, rows))),
-        ("date_of", exact(&DataType::Int64, 3), DataType::Date32, Box::new(date_of)),
-        ("days_between", exact(&DataType::Date32, 2), DataType::Int64, Box::new(days_between)),
-        ("completed_years", exact(&DataType::Date32, 2), DataType::Int64, Box::new(completed_years)),
+        ("concept", any(), DataType::Utf8, Box::new(move |rows| each_once(rows, &concept))),
+        ("original", any(), DataType::Utf8, Box::new(|rows| each_once(rows, &original))),
+        ("key_of", any(), DataType::Int64, each_row(move |rows| key_of(&names, rows))),
+        ("date_of", exact(&DataType::Int64, 3), DataType::Date32, each_row(date_of)),
+        ("days_between", exact(&DataType::Date32, 2), DataType::Int64, each_row(days_between)),
+        ("completed_years", exact(&DataType::Date32, 2), DataType::Int64, each_row(completed_years)),
     ];
     for (name, signature, ty, body) in functions {
-        let run = move |arguments: &[ColumnarValue]| {
-            Ok(ColumnarValue::Array(body(&ColumnarValue::values_to_arrays(arguments)?)?))
-        };
+        let run = move |arguments: &[ColumnarValue]| Ok(ColumnarValue::Array(body(arguments)?));
         let function = SimpleScalarUDF::new_with_signature(name, signature, ty, Arc::new(run));
         context.register_udf(ScalarUDF::from(function));
     }
 }
 
-type Body = Box<dyn Fn(&[ArrayRef]) -> DfResult<ArrayRef> + Send + Sync>;
+type Body = Box<dyn Fn(&[ColumnarValue]) -> DfResult<ArrayRef> + Send + Sync>;
+
+/// A function that is called for every row.
+fn each_row(body: impl Fn(&[ArrayRef]) -> DfResult<ArrayRef> + Send + Sync + 'static) -> Body {
+    Box::new(move |arguments| body(&ColumnarValue::values_to_arrays(arguments)?))
+}
 
 fn exact(ty: &DataType, arguments: usize) -> Signature {
     Signature::exact(vec![ty.clone(); arguments], Volatility::Immutable)
@@ -81,8 +85,6 @@ fn concept(translator: &Translator, arguments: &[ArrayRef]) -> DfResult<ArrayRef
     if pairs.len() % 2 != 0 {
         return Err(arity("concept"));
     }
-    // A batch has few different values: each is looked up once.
-    let mut known: HashMap<(&str, &str, &str), Option<String>> = HashMap::new();
     let mut codes = StringBuilder::new();
     for row in 0..rows(arguments) {
         let column = value_at(column, row).unwrap_or_default();
@@ -90,10 +92,7 @@ fn concept(translator: &Translator, arguments: &[ArrayRef]) -> DfResult<ArrayRef
             let [systems, values] = pair else { return None };
             let system = value_at(systems, row)?;
             let value = said(Some(system), values, row)?;
-            known
-                .entry((column, system, value))
-                .or_insert_with(|| translator.code(column, system, value))
-                .clone()
+            translator.code(column, system, value)
         });
         codes.append_option(found);
     }

@@ -42,6 +42,8 @@ struct Part {
 /// Rows that several mappings read.
 struct Shared {
     table: &'static str,
+    /// Made once and held in memory, because there is a row a concept or a patient; others are made by each reader.
+    held: bool,
     /// The schema of what it reads: where that has no rows, nobody reads it.
     world: &'static str,
     /// The recipe that makes what it reads.
@@ -152,19 +154,29 @@ const RECIPES: &[Recipe] = &[
 /// Tables that nobody asks, which mappings read as `staged.<table>` because several need the same rows.
 const SHARED: &[Shared] = &[
     Shared {
+        table: "measured_concept",
+        held: true,
+        world: "omop",
+        after: "dataset",
+        select: mapping!("omop/measured_concept"),
+    },
+    Shared {
         table: "coded_procedure",
+        held: false,
         world: "omop",
         after: "dataset",
         select: mapping!("omop/coded_procedure"),
     },
     Shared {
         table: "given_medication",
+        held: false,
         world: "fhir",
         after: "dataset",
         select: mapping!("fhir/given_medication"),
     },
     Shared {
         table: "first_diagnosis",
+        held: true,
         world: COMMON,
         after: "cancer_condition",
         select: mapping!("eucaim/first_diagnosis"),
@@ -231,7 +243,7 @@ pub(super) async fn derive(
     commit: &mut Commit,
     report: &mut BuildReport,
 ) -> Result<()> {
-    session.register_concepts().await?;
+    session.register_concepts(builder.models).await?;
     for recipe in RECIPES {
         let name = TableName::new(COMMON, recipe.table);
         match recipe.rows(builder, session).await? {
@@ -241,7 +253,11 @@ pub(super) async fn derive(
         let shared = SHARED.iter().filter(|shared| shared.after == recipe.table);
         for shared in shared.filter(|shared| session.has_rows(shared.world)).collect::<Vec<_>>() {
             let rows = session.select(shared.select).await?;
-            session.stage(shared.table, rows)?;
+            if shared.held {
+                session.hold(&TableName::new(STAGED, shared.table), rows).await?;
+            } else {
+                session.stage(shared.table, rows)?;
+            }
         }
     }
     Ok(())

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use caim_ontology::Models;
+use caim_ontology::{Models, TableKind};
 use caim_warehouse::{Commit, Epoch, TableName, layout};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
@@ -36,13 +37,24 @@ const ONE_ROW_A_CONCEPT: &str = "
            first_value(concept_code ORDER BY concept_code, vocabulary_id) AS concept_code,
            first_value(concept_class_id ORDER BY concept_code, vocabulary_id) AS concept_class_id
     FROM omop.concept
+    WHERE concept_id IN (SELECT concept_id FROM landing.used_concept)
     GROUP BY concept_id";
+
+/// What is above the drugs that patients got: mappings look there where a drug itself says nothing.
+const ABOVE_DRUGS: &str = "SELECT ancestor_concept_id AS concept_id FROM omop.concept_ancestor
+    WHERE descendant_concept_id IN (SELECT drug_concept_id FROM omop.drug_exposure)";
+
+/// The schema of the landing tables of OMOP.
+const OMOP: &str = "omop";
+
+/// The end of the names of columns that refer to concepts.
+const CONCEPT_ID: &str = "concept_id";
 
 /// The tables that a build can read, by schema and name.
 pub(super) struct Session {
     context: SessionContext,
-    /// Schemas with a table that has files.
-    filled: BTreeSet<String>,
+    /// Tables that have files.
+    filled: BTreeSet<TableName>,
 }
 
 impl Session {
@@ -63,7 +75,7 @@ impl Session {
     pub(super) fn register_landing(&mut self, builder: Builder<'_>, commit: &Commit) -> Result<()> {
         for model in builder.models.iter() {
             for table in &model.tables {
-                let name = TableName::new(&model.schema, &table.name);
+                let name = TableName::new(&model.schema, &table.stored);
                 if model.schema == COMMON {
                     self.register(&TableName::new(SHEETS, &table.name), stored_schema(table), commit)?;
                 }
@@ -82,19 +94,46 @@ impl Session {
     pub(super) fn register_epoch(&mut self, epoch: &Epoch, models: &Models) -> Result<()> {
         for model in models.iter() {
             for table in &model.tables {
+                let files = epoch.files(&TableName::new(&model.schema, &table.stored)).iter();
+                let paths = files.map(|file| epoch.path(file)).collect::<std::result::Result<_, _>>()?;
                 let name = TableName::new(&model.schema, &table.name);
-                let files = epoch.files(&name).iter().map(|file| epoch.path(file));
-                let paths = files.collect::<std::result::Result<_, _>>()?;
                 self.register_files(&name, stored_schema(table), paths)?;
             }
         }
         Ok(())
     }
 
-    /// Makes the vocabulary of all OMOP sources readable as `landing.concept`, each concept once.
-    pub(super) async fn register_concepts(&mut self) -> Result<()> {
-        let concepts = self.select(ONE_ROW_A_CONCEPT).await?.into_view();
-        self.add(&TableName::new(LANDING, "concept"), concepts)
+    /// Makes what the vocabularies of all OMOP sources say of the concepts of records readable as `landing.concept`,
+    /// each concept once. Vocabularies have millions of concepts, records thousands.
+    pub(super) async fn register_concepts(&mut self, models: &Models) -> Result<()> {
+        let used = TableName::new(LANDING, "used_concept");
+        let rows = self.select(&self.used_concepts(models)).await?;
+        self.hold(&used, rows).await?;
+        let concepts = self.select(ONE_ROW_A_CONCEPT).await?;
+        self.hold(&TableName::new(LANDING, "concept"), concepts).await
+    }
+
+    /// The statement that gives the concepts of all columns of records of patients, and those above their drugs.
+    fn used_concepts(&self, models: &Models) -> String {
+        let filled = |table: &str| self.filled.contains(&TableName::new(OMOP, table));
+        if !filled("concept") {
+            return format!("SELECT concept_id FROM {OMOP}.concept");
+        }
+        let tables = models.model(OMOP).into_iter().flat_map(|model| &model.tables);
+        let records = tables.filter(|table| table.kind == TableKind::Patient && filled(&table.name));
+        let columns = records.flat_map(|table| {
+            let columns = table.stored_columns().filter(|column| column.stored.ends_with(CONCEPT_ID));
+            columns.map(|column| format!("SELECT {} AS concept_id FROM {OMOP}.{}", column.stored, table.name))
+        });
+        columns.chain([ABOVE_DRUGS.to_owned()]).collect::<Vec<_>>().join(" UNION ")
+    }
+
+    /// Gives the rows that a query has now a name, and holds them in memory.
+    pub(super) async fn hold(&mut self, name: &TableName, query: DataFrame) -> Result<()> {
+        let schema = Arc::clone(query.schema().inner());
+        let rows = query.collect_partitioned().await.map_err(fault)?;
+        let table = MemTable::try_new(schema, rows).map_err(fault)?;
+        self.add(name, Arc::new(table))
     }
 
     /// Makes a table of the commit readable as it is now.
@@ -114,7 +153,7 @@ impl Session {
             paths.push(ListingTableUrl::parse(path.to_string_lossy()).map_err(fault)?);
         }
         if !paths.is_empty() {
-            self.filled.insert(name.schema.clone());
+            self.filled.insert(name.clone());
         }
         let provider: Arc<dyn TableProvider> =
             if paths.is_empty() { Arc::new(EmptyTable::new(schema)) } else { files(paths, schema)? };
@@ -123,7 +162,7 @@ impl Session {
 
     /// Whether a world can give rows: one of its tables has files. The common model itself always can.
     pub(super) fn has_rows(&self, world: &str) -> bool {
-        world == COMMON || self.filled.contains(world)
+        world == COMMON || self.filled.iter().any(|table| table.schema == world)
     }
 
     /// Gives a query the name of a table of schema `staged`.
@@ -151,7 +190,7 @@ impl Session {
         let ids = arrow::array::StringArray::from_iter_values(commit.collections());
         let rows = arrow::array::RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids)])
             .map_err(|e| Error::new(Code::Build, LANDING, e))?;
-        let table = datafusion::datasource::MemTable::try_new(schema, vec![vec![rows]]).map_err(fault)?;
+        let table = MemTable::try_new(schema, vec![vec![rows]]).map_err(fault)?;
         self.add(&TableName::new(LANDING, "collection"), Arc::new(table))
     }
 
@@ -168,7 +207,7 @@ impl Session {
 fn context() -> Result<SessionContext> {
     let pool = Arc::new(FairSpillPool::new(MEMORY_BYTES));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(fault)?;
-    let mut config = SessionConfig::new().with_information_schema(false).with_collect_statistics(false);
+    let mut config = SessionConfig::new().with_information_schema(false);
     config.options_mut().execution.parquet.pushdown_filters = true;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -64,14 +64,7 @@ pub(super) fn store_nothing(
 ) -> Result<()> {
     let table = builder.table(&name.schema, &name.table)?;
     commit.replace(name);
-    report.tables.push(TableReport {
-        name: name.to_string(),
-        read: 0,
-        kept: 0,
-        duplicates: 0,
-        rejected: 0,
-        forgotten: 0,
-    });
+    report.tables.push(TableReport::new(&name.to_string()));
     session.register(name, stored_schema(table), commit)
 }
 
@@ -147,14 +140,7 @@ impl Making<'_> {
     fn finish(self, name: &TableName, report: &mut BuildReport) -> Result<()> {
         self.writer.finish()?;
         let rows = self.rows;
-        report.tables.push(TableReport {
-            name: name.to_string(),
-            read: rows,
-            kept: rows,
-            duplicates: 0,
-            rejected: 0,
-            forgotten: 0,
-        });
+        report.tables.push(TableReport { read: rows, kept: rows, ..TableReport::new(&name.to_string()) });
         report.coverage.extend(self.counter.coverage(&name.to_string()));
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use caim_ontology::{Models, Table};
+use caim_ontology::{Models, Table, TableKind};
 use postgres::Transaction;
 
 use super::address::{Address, cause};
@@ -10,6 +10,8 @@ use crate::mapping::Mapping;
 use crate::{Code, Error, Result};
 
 const MODEL: &str = "omop";
+/// The table that says who is who: always read whole.
+const PERSON: &str = "person";
 
 /// A table of the database that the model knows.
 pub(super) struct Found {
@@ -21,6 +23,10 @@ pub(super) struct Found {
     pub(super) others: Vec<String>,
     /// The key by whose ranges it can be fetched in parts.
     pub(super) key: Option<String>,
+    /// The table of the model.
+    pub(super) table: String,
+    /// Whether its rows can be told by their key: they are records of patients who are told elsewhere.
+    pub(super) has_marks: bool,
     /// About how many rows it has.
     pub(super) rows: u64,
 }
@@ -105,7 +111,8 @@ fn found(name: String, table: &Table, (rows, listed): (u64, Vec<Listed>)) -> Res
             .find(|c| c.name.eq_ignore_ascii_case(key) && c.form == Form::Integer)
             .map(|c| c.name.clone())
     });
-    Ok(Found { name, columns, others: mapping.left_out, key, rows })
+    let has_marks = key.is_some() && table.kind == TableKind::Patient && table.name != PERSON;
+    Ok(Found { name, columns, others: mapping.left_out, key, table: table.name.clone(), has_marks, rows })
 }
 
 /// Numbers that binary floats do not hold come as the text that an export would have.

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use caim_ontology::Models;
+use caim_warehouse::BatchId;
 use postgres::{Client, IsolationLevel, Transaction};
 
 use super::address::{Address, cause};
 use super::columns::{Found, find, quote};
 use super::spool::{Content, Spooled, write};
+use crate::since::{Exported, Keys};
 use crate::source::Source;
 use crate::{Code, Error, Progress, Result};
 
@@ -27,11 +29,13 @@ struct Part<'t> {
     condition: String,
 }
 
-/// Fetches every table that the model knows, or the first `sample` rows of each.
+/// Fetches every table that the model knows, or the first `sample` rows of each; where earlier batches told greatest
+/// keys, only the rows above them.
 pub(super) fn all(
     address: &Address,
     models: &Models,
     sample: Option<u64>,
+    earlier: Option<(BatchId, Keys)>,
     progress: &dyn Progress,
 ) -> Result<Source> {
     let mut client = address.connect()?;
@@ -39,18 +43,41 @@ pub(super) fn all(
     let name: String =
         snapshot.query_one("SELECT pg_export_snapshot()", &[]).map_err(|e| address.fault(cause(&e)))?.get(0);
     let tables = find(&mut snapshot, address, models)?;
-    let mut parts = Vec::new();
+    let (mut parts, mut keys, mut whole) = (Vec::new(), Keys::new(), Vec::new());
     for table in &tables {
-        match sample {
-            Some(rows) => parts.push(Part { table, number: 0, condition: format!("true LIMIT {rows}") }),
-            None => parts.extend(split(&mut snapshot, address, table)?),
+        let greatest = greatest(&mut snapshot, address, table)?;
+        keys.extend(greatest.map(|key| (table.table.clone(), key)));
+        let above = earlier.as_ref().and_then(|(_, keys)| keys.get(&table.table)).filter(|_| table.has_marks);
+        match (sample, above, &table.key) {
+            (Some(rows), ..) => {
+                parts.push(Part { table, number: 0, condition: format!("true LIMIT {rows}") })
+            }
+            (None, Some(above), Some(key)) => {
+                parts.push(Part { table, number: 0, condition: format!("{} > {above}", quote(key)) });
+            }
+            (None, ..) => {
+                whole.push(table.table.clone());
+                parts.extend(split(&mut snapshot, address, table)?);
+            }
         }
     }
     progress.started(&address.name, Some(tables.iter().map(|table| table.rows).sum()));
     let fetched =
         Fetch { address, snapshot: &name, parts: &parts, next: AtomicUsize::new(0), progress }.run();
     progress.finished();
-    source(address, &tables, &parts, fetched?)
+    let mut source = source(address, &tables, &parts, fetched?)?;
+    let since = earlier.map(|(batch, _)| format!("batch {batch}"));
+    let moment = Some(serde_json::json!(keys).to_string());
+    source.exported = Some(Exported { since, moment, whole, ..Exported::default() });
+    Ok(source)
+}
+
+/// The greatest key of a table whose rows are told by their key.
+fn greatest(from: &mut Transaction<'_>, address: &Address, table: &Found) -> Result<Option<i64>> {
+    let Some(key) = table.key.as_ref().filter(|_| table.has_marks) else { return Ok(None) };
+    let select = format!("SELECT max({})::int8 FROM {}", quote(key), qualified(address, table));
+    let row = from.query_one(&select, &[]).map_err(|e| unreadable(table, &cause(&e)))?;
+    Ok(row.get(0))
 }
 
 /// A transaction that can only read, and sees one moment.

@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use sha2::{Digest, Sha256};
 
 use super::columns::{Form, Found};
@@ -59,8 +60,8 @@ impl Content {
 pub(super) fn write<R: BufRead>(reader: R, table: &Found, advanced: impl Fn(u64)) -> io::Result<Spooled> {
     let mut tuples = Tuples::new(reader, table.columns.len())?;
     let (file, schema) = (tempfile::tempfile()?, schema(table));
-    let mut writer =
-        ArrowWriter::try_new(file.try_clone()?, Arc::clone(&schema), None).map_err(io::Error::other)?;
+    let mut writer = ArrowWriter::try_new(file.try_clone()?, Arc::clone(&schema), Some(plain()))
+        .map_err(io::Error::other)?;
     let mut columns: Vec<Values> = table.columns.iter().map(|column| Values::new(column.form)).collect();
     let (mut content, mut rows, mut pending, mut bytes) = (Content::default(), 0, 0, 0);
     loop {
@@ -86,6 +87,14 @@ pub(super) fn write<R: BufRead>(reader: R, table: &Found, advanced: impl Fn(u64)
             return Ok(Spooled { file, content, rows });
         }
     }
+}
+
+/// The file is read once, whole, and then gone: nothing in it has to be small or found again.
+fn plain() -> WriterProperties {
+    WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build()
 }
 
 /// What is fetched, and by name alone what is left out, so that it can be named.

@@ -122,4 +122,26 @@ impl Head {
         window.advance(12);
         Ok(Self { tag, vr, length: coding.u32([i, j, k, l]) })
     }
+
+    /// The head as it stands in an object.
+    pub(super) fn bytes(self, coding: Coding) -> Vec<u8> {
+        let Self { tag: Tag { group, element }, vr, length } = self;
+        let (short, long) = match coding {
+            Coding::Implicit | Coding::Explicit => {
+                (u16::to_le_bytes as fn(u16) -> [u8; 2], length.to_le_bytes())
+            }
+            Coding::ExplicitBig => (u16::to_be_bytes as fn(u16) -> [u8; 2], length.to_be_bytes()),
+        };
+        let mut bytes = [short(group), short(element)].concat();
+        if vr == Vr::NONE {
+            bytes.extend(long);
+        } else if vr.is_long() {
+            bytes.extend([vr.0[0], vr.0[1], 0, 0]);
+            bytes.extend(long);
+        } else {
+            bytes.extend(vr.0);
+            bytes.extend(short(u16::try_from(length).unwrap_or(u16::MAX)));
+        }
+        bytes
+    }
 }

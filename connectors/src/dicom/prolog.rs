@@ -19,8 +19,8 @@ pub(super) const DIRECTORY: u16 = 0x0004;
 const GREATEST_FIRST_GROUP: u16 = 0x0400;
 /// No object begins with a longer value.
 const LONGEST_FIRST_VALUE: u32 = 64 << 10;
-const PREAMBLE_BYTES: usize = 128;
-const MAGIC: &[u8; 4] = b"DICM";
+pub(super) const PREAMBLE_BYTES: usize = 128;
+pub(super) const MAGIC: &[u8; 4] = b"DICM";
 
 /// How the data set is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +125,16 @@ fn declared(uid: &[u8]) -> Option<Syntax> {
         _ if uid.starts_with(b"1.2.840.10008.1.2.") => Some(Syntax::Plain(Coding::Explicit)),
         _ => None,
     }
+}
+
+/// Whether data sets in a transfer syntax are deflated.
+pub(super) fn is_deflated(uid: &str) -> bool {
+    declared(uid.as_bytes()) == Some(Syntax::Deflated)
+}
+
+/// Whether headers in a transfer syntax can be read.
+pub(crate) fn is_readable(uid: &str) -> bool {
+    declared(uid.as_bytes()).is_some()
 }
 
 /// Without padding.

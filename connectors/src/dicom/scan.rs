@@ -35,7 +35,7 @@ const MEDIA_STORAGE_DIRECTORY: &[u8] = b"1.2.840.10008.1.3.10";
 const GROUP_LENGTH: u16 = 0x0000;
 
 /// Pixels and what follows them.
-const PIXELS: u16 = 0x7FE0;
+pub(super) const PIXELS: u16 = 0x7FE0;
 
 /// Where what is read of objects goes.
 pub(super) struct Sheet<'s> {
@@ -240,7 +240,10 @@ impl Row<'_> {
 }
 
 /// The head of the next element. Less than a head at the end is padding.
-fn next<R: Read + Seek>(window: &mut Window<'_, R>, coding: Coding) -> Result<Option<Head>, Unreadable> {
+pub(super) fn next<R: Read + Seek>(
+    window: &mut Window<'_, R>,
+    coding: Coding,
+) -> Result<Option<Head>, Unreadable> {
     if window.is_at_end()? || window.peek::<8>()?.is_none() {
         return Ok(None);
     }

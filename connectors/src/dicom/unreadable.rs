@@ -43,7 +43,7 @@ pub(crate) enum Unreadable {
 
 impl Unreadable {
     /// The rule that the file breaks.
-    pub(super) fn code(self) -> Code {
+    pub(crate) fn code(self) -> Code {
         match self {
             Self::Empty | Self::NotDicom => Code::NotDicom,
             Self::Directory => Code::Directory,

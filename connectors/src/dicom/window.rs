@@ -1,8 +1,9 @@
 //! The bytes of an object through a block of fixed size: what a header claims never decides how much is held.
 //!
-//! Large values are skipped by a seek. A deflated header is inflated as it is read, up to a limit.
+//! Large values are skipped by a seek. A deflated header is inflated as it is read, up to a limit. A window may copy what
+//! is moved over while it is kept.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use caim_ontology::Tag;
 use flate2::read::DeflateDecoder;
@@ -27,6 +28,15 @@ pub(super) struct Window<'b, R> {
     behind: u64,
     /// Bytes that were moved over since the window was opened.
     position: u64,
+    copy: Option<Copy<'b>>,
+}
+
+/// Where bytes go while they are kept.
+struct Copy<'b> {
+    out: &'b mut dyn Write,
+    is_kept: bool,
+    /// What went wrong; nothing is written after it.
+    fault: Option<std::io::ErrorKind>,
 }
 
 enum Supply<R> {
@@ -39,7 +49,27 @@ enum Supply<R> {
 impl<'b, R: Read + Seek> Window<'b, R> {
     /// From the beginning of `source`, which has `length` bytes.
     pub(super) fn new(source: R, length: u64, block: &'b mut [u8]) -> Self {
-        Self { supply: Supply::Plain(source), block, at: 0, filled: 0, behind: length, position: 0 }
+        let supply = Supply::Plain(source);
+        Self { supply, block, at: 0, filled: 0, behind: length, position: 0, copy: None }
+    }
+
+    /// The same, with a place for what [`Window::keep`] keeps of it.
+    pub(super) fn copying(self, out: &'b mut dyn Write) -> Self {
+        Self { copy: Some(Copy { out, is_kept: false, fault: None }), ..self }
+    }
+
+    /// Whether bytes are copied from here on, as they are moved over.
+    pub(super) fn keep(&mut self, is_kept: bool) {
+        if let Some(copy) = &mut self.copy {
+            copy.is_kept = is_kept;
+        }
+    }
+
+    /// Writes between what is kept, and says what went wrong with the copy so far.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(copy) = &mut self.copy else { return Ok(()) };
+        copy.write(bytes);
+        copy.fault.map_or(Ok(()), |kind| Err(Unreadable::Io(kind)))
     }
 
     /// The rest of the bytes, inflated; `length` is that of the file.
@@ -52,7 +82,7 @@ impl<'b, R: Read + Seek> Window<'b, R> {
             }
             inflated @ (Supply::Deflated(_) | Supply::Inflated) => inflated,
         };
-        Ok(Self { supply, block: self.block, at: 0, filled: 0, behind: INFLATED_BYTES, position: 0 })
+        Ok(Self { supply, at: 0, filled: 0, behind: INFLATED_BYTES, position: 0, ..self })
     }
 
     /// Bytes from here on, at most.
@@ -105,6 +135,9 @@ impl<'b, R: Read + Seek> Window<'b, R> {
     /// Moves on by bytes that are in the block.
     pub(super) fn advance(&mut self, bytes: usize) {
         let bytes = bytes.min(self.filled - self.at);
+        if let Some(copy) = self.copy.as_mut().filter(|copy| copy.is_kept) {
+            copy.write(self.block.get(self.at..self.at + bytes).unwrap_or_default());
+        }
         self.at += bytes;
         self.position += bytes as u64;
     }
@@ -123,15 +156,16 @@ impl<'b, R: Read + Seek> Window<'b, R> {
         };
         self.advance(here);
         (self.at, self.filled) = (0, 0);
+        let is_kept = self.copy.as_ref().is_some_and(|copy| copy.is_kept);
         match &mut self.supply {
-            Supply::Plain(source) => {
+            Supply::Plain(source) if !is_kept => {
                 let beyond = beyond as u64;
                 self.position += beyond;
                 self.behind = self.behind.checked_sub(beyond).ok_or(Unreadable::Truncated)?;
                 source.seek_relative(i64::try_from(beyond).map_err(|_| Unreadable::Truncated)?)?;
                 Ok(())
             }
-            Supply::Deflated(_) | Supply::Inflated => self.read_through(beyond),
+            Supply::Plain(_) | Supply::Deflated(_) | Supply::Inflated => self.read_through(beyond),
         }
     }
 
@@ -176,6 +210,14 @@ impl<'b, R: Read + Seek> Window<'b, R> {
         match &self.supply {
             Supply::Deflated(_) => Unreadable::InflateLimit,
             Supply::Plain(_) | Supply::Inflated => Unreadable::Truncated,
+        }
+    }
+}
+
+impl Copy<'_> {
+    fn write(&mut self, bytes: &[u8]) {
+        if self.fault.is_none() {
+            self.fault = self.out.write_all(bytes).err().map(|e| e.kind());
         }
     }
 }

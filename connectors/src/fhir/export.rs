@@ -9,23 +9,28 @@
 //! DELETE      the server may forget the export, also when something failed
 //! ```
 //!
+//! With `--since` the server is asked for what has changed, and its manifest may list what is gone.
 //! From there on they are FHIR files like any other. The token goes to the server that was named and to no other.
 
+mod deleted;
 mod files;
 mod manifest;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use caim_ontology::Models;
 use reqwest::header::{CONTENT_LOCATION, HeaderName, HeaderValue};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::bundled;
 use crate::http::{self, Failed, Http};
+use crate::ingest::whole_identity;
+use crate::since::{Chains, Exported};
 use crate::source::Source;
 use crate::{Code, Error, Format, IngestOptions, Progress, Result};
 use files::Files;
-use manifest::Manifest;
+use manifest::{Asked, Manifest};
 
 const JSON: &str = "application/fhir+json";
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -41,21 +46,30 @@ const MANIFEST_BYTES: usize = 64 << 20;
 ///
 /// # Errors
 /// When the server cannot be reached, refuses, or sends what is no export.
-pub(crate) fn open(path: &Path, options: &IngestOptions, progress: &dyn Progress) -> Result<Option<Source>> {
+pub(crate) fn open(
+    path: &Path,
+    models: &Models,
+    options: &IngestOptions,
+    chains: &Chains<'_>,
+    progress: &dyn Progress,
+) -> Result<Option<Source>> {
     let Some(text) = path.to_str().filter(|text| is_one(text)) else { return Ok(None) };
     options.reads_as(Format::Fhir, "an export of a FHIR server")?;
     let url = http::address(text)?;
     let name = http::named(&url);
     if url.query_pairs().any(|(key, _)| key == "_since") {
-        let reason = "_since leaves out what is older, but an export takes the place of the one before";
-        return Err(Error::new(Code::Web, name, reason).with_fix("ask for all: leave _since out"));
+        let reason = "_since in the address leaves out what is older, and nobody notes up to when it tells";
+        return Err(Error::new(Code::Web, name, reason).with_fix("leave _since out and say --since"));
     }
-    let export = Export { http: Http::new(&name, options.token_file.as_deref())?, url, name, progress };
+    let whole = whole_identity(&name, Format::Fhir, &options.collection);
+    let since = options.since.as_ref().map(|since| chains.since(since, &whole, &name)).transpose()?;
+    let http = Http::new(&name, options.token_file.as_deref())?;
+    let export = Export { http, url, name, types: bundled::types(models)?, since, progress };
     export.http.wait(|| export.pull()).map(Some)
 }
 
 /// `http(s)://.../$export`, perhaps with parameters.
-fn is_one(text: &str) -> bool {
+pub(crate) fn is_one(text: &str) -> bool {
     http::path_of(text).is_some_and(|path| path.ends_with("/$export") || path.ends_with("/%24export"))
 }
 
@@ -63,6 +77,10 @@ struct Export<'e> {
     http: Http,
     url: Url,
     name: String,
+    /// The types of resources that have a table.
+    types: Vec<String>,
+    /// From which moment on changes are asked for.
+    since: Option<String>,
     progress: &'e dyn Progress,
 }
 
@@ -90,7 +108,10 @@ impl Export<'_> {
     async fn start(&self) -> Result<Url> {
         let mut url = self.url.clone();
         if !url.query_pairs().any(|(key, _)| key == "_type") {
-            url.query_pairs_mut().append_pair("_type", &bundled::types()?.join(","));
+            url.query_pairs_mut().append_pair("_type", &self.types.join(","));
+        }
+        if let Some(since) = &self.since {
+            url.query_pairs_mut().append_pair("_since", since);
         }
         let response = self
             .http
@@ -114,7 +135,8 @@ impl Export<'_> {
 
     /// Waits for the manifest and fetches its files.
     async fn fetch(&self, status: &Url) -> Result<Source> {
-        let manifest = Manifest::read(&self.manifest(status).await?, status)
+        let asked = if self.since.is_some() { Asked::Changes } else { Asked::All };
+        let manifest = Manifest::read(&self.manifest(status).await?, status, asked)
             .map_err(|reason| self.http.fault(format!("its manifest: {reason}")))?;
         self.progress.started(&self.name, Some(manifest.output.len() as u64));
         let mut files = Files::new().map_err(|e| Error::io(&self.name, &e))?;
@@ -127,7 +149,13 @@ impl Export<'_> {
         for file in &manifest.error {
             failures.extend(files.failures(&self.http, &self.url, file).await?);
         }
-        files.source(&self.name, failures).map_err(|e| Error::io(&self.name, &e))
+        let mut deleted = Vec::new();
+        for file in &manifest.deleted {
+            deleted.extend(files.deleted(&self.http, &self.url, file).await?);
+        }
+        let (since, moment) = (self.since.clone(), manifest.moment);
+        let exported = Exported { since, moment, deleted, ..Exported::default() };
+        Ok(files.source(&self.name, failures, exported))
     }
 
     async fn manifest(&self, status: &Url) -> Result<Vec<u8>> {

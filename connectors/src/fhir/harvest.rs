@@ -11,13 +11,17 @@ use super::patients::{Candidate, PATIENT, Patients, Whose};
 use super::reader::Piece;
 use super::texts::{self, Resource};
 use super::view::{Doubts, Sheet};
-use crate::Code;
 use crate::identity::FhirRule;
 use crate::row_key::NameKey;
 use crate::tally::Fault;
+use crate::values::{self, Reading};
+use crate::{Code, Duplicates};
 
 /// Parts of a piece for each thread: some are done earlier than others.
 const PARTS_PER_THREAD: usize = 2;
+
+/// The owner of rows that are not used.
+pub(super) const NOBODY: usize = usize::MAX;
 
 /// Some resources and their rows.
 #[derive(Default)]
@@ -27,6 +31,8 @@ pub(super) struct Harvest {
     pub(super) rows: Vec<Option<Rows>>,
     /// What is no resource.
     pub(super) faults: Vec<Fault>,
+    /// Resources without rows in one of the operator's own tables, by table, and why.
+    pub(super) unfit: Vec<(usize, Fault)>,
     /// Types of resources that have no view, with the number of each.
     pub(super) without_view: BTreeMap<String, u64>,
 }
@@ -38,6 +44,8 @@ pub(super) struct Reaped {
     pub(super) line: u64,
     /// A hash of its id.
     pub(super) id: u64,
+    /// When it was updated, in microseconds since 1970, if that decides anything.
+    pub(super) updated: Option<i64>,
     pub(super) whose: Whose,
     /// Why its rows do not come in.
     pub(super) fault: Option<Fault>,
@@ -47,7 +55,7 @@ pub(super) struct Reaped {
 pub(super) struct Rows {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) doubts: Vec<Doubts>,
-    /// For every row the position of its resource in the harvest.
+    /// For every row the position of its resource in the harvest; [`NOBODY`]'s rows do not come in.
     pub(super) owners: Vec<usize>,
 }
 
@@ -56,6 +64,7 @@ pub(super) struct Field<'f> {
     pub(super) views: &'f Views<'f>,
     pub(super) patients: &'f Patients<'f>,
     pub(super) name: &'f NameKey,
+    pub(super) rule: Duplicates,
 }
 
 /// The rows of a piece of file number `member`, in parts that are in order.
@@ -113,6 +122,15 @@ pub(super) fn scan(piece: &Piece, rule: FhirRule<'_>) -> Vec<Candidate> {
     }
 }
 
+/// When a resource was last updated: `Meta.lastUpdated` (hl7.org/fhir/R4/resource.html#Meta).
+fn updated(resource: &Resource<'_>) -> Option<i64> {
+    let text = resource.value.get("meta")?.text_of("lastUpdated")?;
+    match values::timestamp(text.as_bytes(), &(1..=9999)) {
+        Reading::Value(at) => Some(at),
+        Reading::Missing | Reading::Unreadable => None,
+    }
+}
+
 fn split(text: &[u8], first: u64) -> Vec<(u64, &[u8])> {
     texts::parts(text, first, rayon::current_num_threads() * PARTS_PER_THREAD)
 }
@@ -157,6 +175,7 @@ impl<'f> Reaper<'f> {
             table: *first,
             line: resource.line,
             id: key.map_or(0, |key| self.field.name.hash_short(&key)),
+            updated: (self.field.rule == Duplicates::Newest).then(|| updated(resource)).flatten(),
             whose: self.field.patients.of(self.member, resource),
             fault: fault.map(|(code, reason)| Fault { line: resource.line, code, reason }),
         });
@@ -172,12 +191,17 @@ impl<'f> Reaper<'f> {
                 continue;
             };
             let (sheet, owners) = place.get_or_insert_with(|| (Sheet::new(&known.view), Vec::new()));
-            let added = sheet.add(resource.value, Some(key));
+            let (before, added) = (sheet.len(), sheet.add(resource.value, Some(key)));
             // Rows of a resource that fails halfway are there as well, and are dropped with their resource.
             owners.resize(sheet.len(), owner);
-            if let Err(error) = added {
-                return Some((Code::ViewMismatch, format!("view {}: {error}", known.view.name)));
+            let Err(error) = added else { continue };
+            let reason = format!("view {}: {error}", known.view.name);
+            if !known.is_own() {
+                return Some((Code::ViewMismatch, reason));
             }
+            owners.iter_mut().skip(before).for_each(|owner| *owner = NOBODY);
+            let fault = Fault { line: resource.line, code: Code::ViewMismatch, reason };
+            self.harvest.unfit.push((*table, fault));
         }
         None
     }

@@ -25,7 +25,7 @@ mod tests;
 pub(crate) use decimal::Decimal;
 pub(crate) use eval::functions::target;
 pub(crate) use eval::{Scope, each, one, truth};
-pub(crate) use expr::{Constants, Expr, Literal};
+pub(crate) use expr::{Constants, Expr, Function, Literal, Operator};
 pub(crate) use item::Item;
 pub(crate) use parser::parse;
 pub(crate) use temporal::Temporal;

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::json::{Kind, Value};
 use super::path;
+use super::superseded::Earlier;
 use super::texts::{Entry, Resource};
 use crate::Result;
 use crate::identity::{FhirRule, Pseudonym};
@@ -19,6 +20,8 @@ use crate::target::Target;
 
 /// The type of the resources that are patients.
 pub(super) const PATIENT: &str = "Patient";
+/// The members by which resources say whom they are about, as FHIR's compartment of patients lists them.
+const SUBJECTS: [&str; 4] = ["subject", "patient", "beneficiary", "individual"];
 /// The code system of types of identifiers.
 const TYPES: &str = "http://terminology.hl7.org/CodeSystem/v2-0203";
 
@@ -132,6 +135,26 @@ impl<'c> Patients<'c> {
         Ok(named.is_some_and(|(system, _)| self.is_another(system.as_deref())))
     }
 
+    /// Takes the patients whom earlier exports tell and this one does not. Says how many of those whom both tell are
+    /// somebody else now.
+    pub(super) fn remember(&mut self, earlier: &Earlier<'_>, target: &mut Target) -> Result<u64> {
+        let (pseudonyms, mut moved) = (target.pseudonyms()?, 0);
+        for (id, ordinal) in earlier.patients()? {
+            let by_id = self.name.hash(&format!("{PATIENT}/{id}"));
+            let pseudonym = pseudonyms.get(&ordinal).copied();
+            if let Some(number) = self.names.get(&by_id) {
+                let known = self.known.get(*number as usize).map(|known| known.patient.pseudonym);
+                moved += u64::from(pseudonym.is_some() && known != pseudonym);
+                continue;
+            }
+            let pseudonym = pseudonym.unwrap_or(Pseudonym([0; 32]));
+            let patient = Patient { pseudonym, ordinal: target.ordinal(&pseudonym)? };
+            self.names.insert(by_id, u32::try_from(self.known.len()).unwrap_or(u32::MAX));
+            self.known.push(Known { patient, url: None });
+        }
+        Ok(moved)
+    }
+
     /// Whom a resource is about.
     pub(super) fn of(&self, member: usize, resource: &Resource<'_>) -> Whose {
         let entry = resource.entry.as_ref();
@@ -140,7 +163,7 @@ impl<'c> Patients<'c> {
             let number = self.names.get(&self.name.hash(&format!("{PATIENT}/{id}")));
             return number.map_or_else(|| Whose::Unknown(id.into_owned()), |number| Whose::Known(*number));
         }
-        let Some(subject) = resource.value.get("subject").or_else(|| resource.value.get("patient")) else {
+        let Some(subject) = SUBJECTS.iter().find_map(|member| resource.value.get(member)) else {
             return Whose::Nobody;
         };
         match subject.text_of("reference") {

@@ -4,41 +4,53 @@
 //! server, so sources are not compared with each other.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::contest::{Claim, Sight};
 
 /// The resources that were seen, by table.
 pub(super) struct Seen {
-    types: Vec<HashMap<u64, u64, BuildHasherDefault<AsItIs>>>,
+    types: Vec<Known<u64>>,
+    /// When they were updated; none where that decides nothing.
+    times: Vec<Known<i64>>,
 }
 
-/// What is known of a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sight {
-    /// Nothing.
-    First,
-    /// It came with the same rows.
-    Same,
-    /// It came with other rows.
-    Other,
-}
+/// Something of resources, by the hash of their id.
+type Known<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
 
 impl Seen {
     /// Nothing yet, for so many tables.
     pub(super) fn new(tables: usize) -> Self {
-        Self { types: (0..tables).map(|_| HashMap::default()).collect() }
+        Self { types: vec![Known::default(); tables], times: vec![Known::default(); tables] }
+    }
+
+    /// Whether a resource came.
+    pub(super) fn has(&self, table: usize, id: u64) -> bool {
+        self.types.get(table).is_some_and(|known| known.contains_key(&id))
     }
 
     /// Looks a resource up, and remembers it at its first sight.
-    pub(super) fn look(&mut self, table: usize, id: u64, content: u64) -> Sight {
-        let Some(known) = self.types.get_mut(table) else { return Sight::First };
-        match known.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(content);
-                Sight::First
-            }
-            Entry::Occupied(entry) if *entry.get() == content => Sight::Same,
-            Entry::Occupied(_) => Sight::Other,
+    pub(super) fn look(&mut self, table: usize, id: u64, claim: Claim) -> Sight {
+        let Some(content) = self.types.get(table).and_then(|known| known.get(&id)).copied() else {
+            self.put(table, id, claim);
+            return Sight::First;
+        };
+        if content == claim.content {
+            return Sight::Same;
+        }
+        let time = self.times.get(table).and_then(|known| known.get(&id)).copied();
+        Sight::Other(Claim { time, content })
+    }
+
+    /// Remembers another version of a resource.
+    pub(super) fn put(&mut self, table: usize, id: u64, claim: Claim) {
+        let (Some(known), Some(times)) = (self.types.get_mut(table), self.times.get_mut(table)) else {
+            return;
+        };
+        known.insert(id, claim.content);
+        match claim.time {
+            Some(time) => _ = times.insert(id, time),
+            None => _ = times.remove(&id),
         }
     }
 }

@@ -9,24 +9,32 @@ use rayon::prelude::*;
 
 use super::bundled::{ViewTable, Views};
 use super::harvest::{Harvest, Reaped, Rows};
-use super::patients::{Found, Others, Patients};
-use super::seen::{Seen, Sight};
+use super::patients::{Found, Others, Patients, Whose};
+use super::seen::Seen;
 use super::{RESOURCE, SCHEMA};
-use crate::landing::{Patient, row_keys};
+use crate::contest::{Arena, Claim, Contest, Fate, Sight};
+use crate::ingest::Context;
+use crate::landing::{Patient, row_keys, shown};
+use crate::row_key::NameKey;
 use crate::tally::{Fault, Tally};
 use crate::target::{Target, Writer};
 use crate::{Code, Result};
+
+const UNKNOWN: &str = "its patient is neither in this export of changes nor in earlier ones";
 
 /// Receives the rows of one source.
 pub(super) struct Store<'s> {
     views: &'s Views<'s>,
     collection: &'s str,
     seen: Seen,
+    contest: Contest,
     others: Others,
     writers: Vec<Writer>,
     /// Resources of each table that came in, and how many may.
     taken: Vec<u64>,
     limit: u64,
+    /// Resources of patients whom nobody told do not come in.
+    only_known: bool,
     without_view: BTreeMap<String, u64>,
     /// Resources, with a view or without.
     pub(super) resources: u64,
@@ -36,42 +44,53 @@ pub(super) struct Store<'s> {
     pub(super) broken: u64,
 }
 
-/// What becomes of a resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Kept,
-    Duplicate,
-    Rejected,
-    /// Beyond the rows that were asked for.
-    Beyond,
+/// A resource on its way, and what becomes of it.
+struct Fated {
+    thing: u128,
+    /// None beyond the rows that were asked for.
+    fate: Option<Fate>,
+}
+
+impl Fated {
+    fn comes_in(&self) -> bool {
+        matches!(self.fate, Some(Fate::Kept | Fate::Won(_)))
+    }
 }
 
 impl<'s> Store<'s> {
     pub(super) fn new(
         views: &'s Views<'s>,
         collection: &'s str,
-        limit: u64,
+        context: &Context<'_>,
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<Self> {
         let mut writers = Vec::with_capacity(views.tables.len());
         for ViewTable { landing, .. } in &views.tables {
-            tally.table(&landing.name.to_string());
+            tally.table(&shown(&landing.name));
             writers.push(target.writer(&landing.name, Arc::clone(&landing.schema))?);
         }
         Ok(Self {
             views,
             collection,
             seen: Seen::new(views.tables.len()),
+            contest: Contest::of_one_source(context.duplicates),
             others: Others::default(),
             taken: vec![0; writers.len()],
             writers,
-            limit,
+            limit: context.limit,
+            only_known: false,
             without_view: BTreeMap::new(),
             resources: 0,
             not_fhir: 0,
             broken: 0,
         })
+    }
+
+    /// Rejects resources of patients whom nobody told: whoever was told by another number would be two patients, and
+    /// whoever was forgotten would come back.
+    pub(super) fn only_known(&mut self) {
+        self.only_known = true;
     }
 
     /// Takes the next resources of `file`.
@@ -83,13 +102,18 @@ impl<'s> Store<'s> {
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<()> {
-        let Harvest { resources, rows, faults, without_view } = harvest;
+        let Harvest { mut resources, rows, faults, unfit, without_view } = harvest;
         self.resources += resources.len() as u64 + without_view.values().sum::<u64>();
         for (ty, count) in without_view {
             *self.without_view.entry(ty).or_default() += count;
         }
         self.refuse(faults, file, tally);
-        let owners = self.patients(&resources, patients, target, tally)?;
+        for (table, fault) in unfit {
+            self.present(table, tally);
+            tally.read(1);
+            tally.reject(file, fault);
+        }
+        let owners = self.patients(&mut resources, patients, target, tally)?;
         let mut batches = Vec::with_capacity(rows.len());
         let mut contents = vec![0_u64; resources.len()];
         for (table, rows) in self.views.tables.iter().zip(rows) {
@@ -108,7 +132,11 @@ impl<'s> Store<'s> {
             }
             batches.push(Some((batch, rows)));
         }
-        let fates = self.fates(resources, &contents, file, tally);
+        let forgotten: Vec<bool> = owners
+            .iter()
+            .map(|owner| owner.is_some_and(|patient| target.forgets(&patient.pseudonym)))
+            .collect();
+        let fates = self.fates(resources, &contents, &forgotten, file, tally);
         for (number, batch) in batches.into_iter().enumerate() {
             if let Some((batch, rows)) = batch {
                 self.write(number, &batch, &rows, &fates, tally)?;
@@ -117,14 +145,23 @@ impl<'s> Store<'s> {
         Ok(())
     }
 
-    /// Ends all tables, and names the types of resources that no view takes.
-    pub(super) fn finish(self, tally: &mut Tally) -> Result<()> {
+    /// Ends all tables, and names the types of resources that no view takes. Says which resources came in.
+    pub(super) fn finish(self, name: &NameKey, target: &mut Target, tally: &mut Tally) -> Result<Seen> {
         // Sorting and encoding what is left is most of the work of writing.
         self.writers.into_par_iter().try_for_each(Writer::finish)?;
+        let tables = || self.views.tables.iter();
+        let thing_of = |table: &ViewTable<'_>| {
+            let first = self.views.of_type(&table.view.resource).first().copied().unwrap_or_default();
+            move |id: &str| thing(first, name.hash_short(id))
+        };
+        let things: Vec<_> = tables().map(thing_of).collect();
+        let arenas = tables().zip(&things).map(|(table, thing)| arena(table, thing));
+        let arenas: Vec<Arena<'_>> = arenas.collect();
+        self.contest.settle(target, &arenas, tally)?;
         for (ty, count) in self.without_view {
             tally.warn_about(SCHEMA, Code::NoView, Some(&ty), count);
         }
-        Ok(())
+        Ok(self.seen)
     }
 
     fn refuse(&mut self, faults: Vec<Fault>, file: &str, tally: &mut Tally) {
@@ -143,13 +180,19 @@ impl<'s> Store<'s> {
     /// The patient of every resource.
     fn patients(
         &mut self,
-        resources: &[Reaped],
+        resources: &mut [Reaped],
         patients: &Patients<'_>,
         target: &mut Target,
         tally: &mut Tally,
     ) -> Result<Vec<Option<Patient>>> {
         let mut owners = Vec::with_capacity(resources.len());
         for resource in resources {
+            if self.only_known && matches!(resource.whose, Whose::Unknown(_)) {
+                let (line, code, reason) = (resource.line, Code::UnknownPatient, UNKNOWN.to_owned());
+                resource.fault.get_or_insert(Fault { line, code, reason });
+                owners.push(None);
+                continue;
+            }
             let found = self.others.patient(&resource.whose, patients, target)?;
             let (patient, doubt) = match found {
                 Found::Known(patient) => (Some(patient), None),
@@ -181,65 +224,96 @@ impl<'s> Store<'s> {
         &mut self,
         resources: Vec<Reaped>,
         contents: &[u64],
+        forgotten: &[bool],
         file: &str,
         tally: &mut Tally,
-    ) -> Vec<Fate> {
+    ) -> Vec<Fated> {
         let mut fates = Vec::with_capacity(resources.len());
-        for (Reaped { table, line, id, fault, .. }, content) in resources.into_iter().zip(contents) {
-            let fate = match self.taken.get_mut(table) {
+        for ((resource, content), forgotten) in resources.into_iter().zip(contents).zip(forgotten) {
+            let thing = thing(resource.table, resource.id);
+            let claim = Claim { time: resource.updated, content: *content };
+            let fate = match self.taken.get_mut(resource.table) {
                 Some(taken) if *taken < self.limit => {
                     *taken += 1;
-                    None
+                    Some(self.fate(resource, thing, claim, *forgotten, file, tally))
                 }
-                Some(_) | None => Some(Fate::Beyond),
+                Some(_) | None => None,
             };
-            let (fate, fault) = match (fate, fault) {
-                (Some(beyond), _) => (beyond, None),
-                (None, Some(fault)) => (Fate::Rejected, Some(fault)),
-                (None, None) => match self.seen.look(table, id, *content) {
-                    Sight::First => (Fate::Kept, None),
-                    Sight::Same => (Fate::Duplicate, None),
-                    Sight::Other => {
-                        let reason = "a resource with this id came before, with other values".to_owned();
-                        (Fate::Rejected, Some(Fault { line, code: Code::Conflict, reason }))
-                    }
-                },
-            };
-            if let Some(fault) = fault {
-                self.present(table, tally);
-                tally.read(1);
-                tally.reject(file, fault);
-            }
-            if fate == Fate::Duplicate {
-                self.present(table, tally);
-                tally.warn(Code::Duplicate, None, 1, &[line]);
-            }
-            fates.push(fate);
+            fates.push(Fated { thing, fate });
         }
         fates
     }
 
-    /// Writes the rows of resources that are kept.
+    fn fate(
+        &mut self,
+        resource: Reaped,
+        thing: u128,
+        claim: Claim,
+        forgotten: bool,
+        file: &str,
+        tally: &mut Tally,
+    ) -> Fate {
+        let Reaped { table, line, id, fault, .. } = resource;
+        let (fate, fault) = match fault {
+            Some(fault) => (Fate::Rejected, Some(fault)),
+            // The writer leaves its rows out and counts them.
+            None if forgotten => (Fate::Kept, None),
+            None => {
+                let sight = self.seen.look(table, id, claim);
+                if sight != Sight::First {
+                    self.present(table, tally);
+                }
+                let reason = "a resource with this id came before, with other values".to_owned();
+                match self.contest.fate(thing, claim, sight, tally) {
+                    Fate::Rejected => (Fate::Rejected, Some(Fault { line, code: Code::Conflict, reason })),
+                    fate => (fate, None),
+                }
+            }
+        };
+        if let Some(fault) = fault {
+            self.present(table, tally);
+            tally.read(1);
+            tally.reject(file, fault);
+        }
+        match fate {
+            Fate::Duplicate => tally.warn(Code::Duplicate, None, 1, &[line]),
+            Fate::Won(_) => self.seen.put(table, id, claim),
+            Fate::Kept | Fate::Rejected | Fate::Superseded => {}
+        }
+        fate
+    }
+
+    /// Writes the rows of resources that come in.
     fn write(
         &mut self,
         number: usize,
         batch: &RecordBatch,
         rows: &Rows,
-        fates: &[Fate],
+        fates: &[Fated],
         tally: &mut Tally,
     ) -> Result<()> {
         let (Some(table), Some(writer)) = (self.views.tables.get(number), self.writers.get_mut(number))
         else {
             return Ok(());
         };
-        let fate = |owner: &usize| fates.get(*owner).copied();
+        let keys = row_keys(batch).into_iter().flat_map(|keys| keys.values());
+        for (owner, key) in rows.owners.iter().zip(keys) {
+            if let Some(Fated { thing, fate: Some(Fate::Won(turn)) }) = fates.get(*owner) {
+                self.contest.row(*thing, *turn, number, *key);
+            }
+        }
+        let fate = |owner: &usize| fates.get(*owner).and_then(|fated| fated.fate);
         let count =
             |wanted: Fate| rows.owners.iter().filter(|owner| fate(owner) == Some(wanted)).count() as u64;
-        let (kept, duplicates) = (count(Fate::Kept), count(Fate::Duplicate));
-        tally.table(&table.landing.name.to_string());
-        tally.read(kept + duplicates);
+        let keep: BooleanArray =
+            rows.owners.iter().map(|owner| Some(fates.get(*owner).is_some_and(Fated::comes_in))).collect();
+        let kept = keep.true_count() as u64;
+        let (duplicates, superseded) = (count(Fate::Duplicate), count(Fate::Superseded));
+        tally.table(&table.shown());
+        tally.read(kept + duplicates + superseded);
         tally.kept(kept);
         tally.duplicates(duplicates);
+        tally.superseded(superseded);
         for (column, doubts) in table.view.columns.iter().zip(&rows.doubts) {
             tally.warn(Code::UnreadableValue, Some(&column.name), doubts.unreadable, &[]);
             tally.warn(Code::PartialDate, Some(&column.name), doubts.partial, &[]);
@@ -247,15 +321,24 @@ impl<'s> Store<'s> {
         if kept == rows.owners.len() as u64 {
             return writer.write(batch);
         }
-        let keep: BooleanArray =
-            rows.owners.iter().map(|owner| Some(fate(owner) == Some(Fate::Kept))).collect();
         writer.write(&filter_record_batch(batch, &keep).map_err(|e| table.landing.fault(&e))?)
     }
 
     /// Makes a table the one that is counted for.
     fn present(&self, table: usize, tally: &mut Tally) {
         if let Some(table) = self.views.tables.get(table) {
-            tally.table(&table.landing.name.to_string());
+            tally.table(&table.shown());
         }
     }
+}
+
+/// A resource among all of a source, by its first table and the hash of its id.
+fn thing(table: usize, id: u64) -> u128 {
+    (table as u128) << 64 | u128::from(id)
+}
+
+/// Where resources of a table are contested.
+fn arena<'a>(table: &'a ViewTable<'_>, thing: &'a dyn Fn(&str) -> u128) -> Arena<'a> {
+    let stored = &table.landing.name;
+    Arena { stored, told: shown(stored), identifier: table.resource_key(), thing }
 }

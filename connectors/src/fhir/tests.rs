@@ -47,7 +47,7 @@ fn mutated(text: &str, dice: &mut Dice) -> Vec<u8> {
 #[test]
 fn no_mutation_of_a_resource_makes_a_view_panic() {
     let models = Models::bundled().unwrap();
-    let views = Views::bundled(&models, &Secret::from_bytes([1; 32])).unwrap();
+    let views = Views::of(&models, &Secret::from_bytes([1; 32])).unwrap();
     let (mut dice, mut tape) = (Dice(7), Tape::default());
     let (mut read, mut refused, mut rows) = (0, 0, 0);
     for round in 0..6000 {

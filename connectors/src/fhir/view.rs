@@ -12,6 +12,7 @@
 
 mod cell;
 mod definition;
+mod origin;
 mod rows;
 mod sheet;
 
@@ -20,8 +21,11 @@ mod suite;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use caim_ontology::ColumnType;
 
+pub(crate) use origin::Origin;
 pub(crate) use sheet::{Doubts, Sheet};
 
 use super::path::{Expr, Fault};
@@ -33,6 +37,8 @@ pub(crate) struct View {
     pub(crate) name: String,
     /// The type of its resources.
     pub(crate) resource: String,
+    /// What a row is, for people.
+    pub(crate) comment: String,
     /// The columns of its rows, in their order.
     pub(crate) columns: Vec<ViewColumn>,
     /// Conditions that a resource meets, each with its place.
@@ -47,8 +53,14 @@ pub(crate) struct ViewColumn {
     pub(crate) ty: ColumnType,
     /// Whether a cell holds a list of values.
     pub(crate) is_list: bool,
+    /// What a value is, for people.
+    pub(crate) comment: String,
+    /// The type of FHIR that the definition says: `code`.
+    pub(crate) fhir_type: String,
+    /// The tags that are for Caim, without `caim/`.
+    pub(crate) tags: BTreeMap<String, String>,
     /// Where the definition has its expression.
-    place: String,
+    pub(crate) place: String,
 }
 
 /// One `select`: for each of some items columns, joined with those of other selects.
@@ -103,5 +115,13 @@ impl View {
     /// Names the part that is wrong.
     pub(crate) fn read(json: &str) -> Result<Self, DefinitionError> {
         definition::read(json)
+    }
+
+    /// Whether a resource has one row at most.
+    pub(crate) fn is_flat(&self) -> bool {
+        fn flat(select: &Select) -> bool {
+            matches!(select.each, Each::This) && select.unions.is_empty() && select.selects.iter().all(flat)
+        }
+        self.selects.iter().all(flat)
     }
 }

@@ -21,13 +21,17 @@ impl Display for Report {
         left_out(f, self)?;
         list(f, "skipped files", &self.skipped, |s| format!("{}: {}", s.path, s.reason))?;
         list(f, "warnings", &self.warnings, warning)?;
+        list(f, "conflicts, by hashes of content", &self.conflicts, |conflict| {
+            format!("{}: {} stays, {} gives way", conflict.table, conflict.stays, conflict.gives_way)
+        })?;
         list(f, "attributes of objects that are not stored", &self.removed, |removed| {
             format!("{}: {} times", removed.attribute, grouped(removed.count))
         })?;
         list(f, "rejected rows", &self.rejects, |r| {
             let line = if r.line > 0 { format!(" line {}", r.line) } else { String::new() };
             format!("{}{line}: {}: {}; {}", r.file, r.code, r.reason, r.fix)
-        })
+        })?;
+        self.rejects_file.iter().try_for_each(|file| writeln!(f, "all rejects: {}", printable(file)))
     }
 }
 
@@ -43,24 +47,37 @@ impl Display for BuildReport {
     }
 }
 
+/// A column of the table of tables: its name, and what it counts.
+type Column = (&'static str, fn(&TableReport) -> u64);
+
+/// So many of the columns are always shown; the others where they have something to say.
+const ALWAYS: usize = 4;
+
+const COLUMNS: [Column; 8] = [
+    ("read", |table| table.read),
+    ("kept", |table| table.kept),
+    ("duplicates", |table| table.duplicates),
+    ("rejected", |table| table.rejected),
+    ("forgotten", |table| table.forgotten),
+    ("superseded", |table| table.superseded),
+    ("displaced", |table| table.displaced),
+    ("conflicts", |table| table.conflicts),
+];
+
 fn tables(f: &mut Formatter<'_>, tables: &[TableReport]) -> fmt::Result {
-    let header = ["table", "read", "kept", "duplicates", "rejected"].map(str::to_owned);
-    let rows = tables.iter().map(|t| {
-        let counts = [t.read, t.kept, t.duplicates, t.rejected].map(grouped);
-        let [read, kept, duplicates, rejected] = counts;
-        [t.name.clone(), read, kept, duplicates, rejected]
-    });
-    let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
-    let widths = rows.iter().fold([0; 5], |widths, row| {
-        let mut widths = widths;
-        widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.len()));
-        widths
-    });
-    let [name, read, kept, duplicates, rejected] = widths;
-    for [a, b, c, d, e] in rows {
-        writeln!(f, "  {a:<name$}  {b:>read$}  {c:>kept$}  {d:>duplicates$}  {e:>rejected$}")?;
+    let (always, others) = COLUMNS.split_at(ALWAYS);
+    let speaks = |(_, count): &&Column| tables.iter().any(|table| count(table) > 0);
+    let columns = always.iter().chain(others.iter().filter(speaks));
+    let width = tables.iter().map(|table| table.name.len()).chain([5]).max().unwrap_or_default();
+    let mut lines = vec![format!("  {:<width$}", "table")];
+    lines.extend(tables.iter().map(|table| format!("  {:<width$}", table.name)));
+    for (name, count) in columns {
+        let cells: Vec<String> = tables.iter().map(|table| grouped(count(table))).collect();
+        let width = cells.iter().map(String::len).chain([name.len()]).max().unwrap_or_default();
+        let cells = std::iter::once((*name).to_owned()).chain(cells);
+        lines.iter_mut().zip(cells).for_each(|(line, cell)| *line = format!("{line}  {cell:>width$}"));
     }
-    Ok(())
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))
 }
 
 fn left_out(f: &mut Formatter<'_>, report: &Report) -> fmt::Result {
@@ -122,12 +139,10 @@ mod tests {
 
     fn report() -> Report {
         let table = |name: &str, read, kept| TableReport {
-            name: name.to_owned(),
             read,
             kept,
-            duplicates: 0,
             rejected: read - kept,
-            forgotten: 0,
+            ..TableReport::new(name)
         };
         let column = |column: &str| LeftOut { table: "omop.person".into(), column: column.into() };
         Report {
@@ -142,10 +157,13 @@ mod tests {
                 table: "omop.person".into(),
                 file: "PERSON.csv".into(),
                 line: 17,
+                stage: Code::FieldCount.stage(),
                 code: Code::FieldCount,
                 reason: "17 fields instead of 18".into(),
                 fix: Code::FieldCount.fix().into(),
             }],
+            rejects_file: None,
+            conflicts: Vec::new(),
             skipped: vec![Skipped { path: "__MACOSX/x".into(), reason: "junk".into() }],
             left_out: vec![column("a"), column("b")],
             derived: BuildReport::default(),
@@ -176,6 +194,18 @@ mod tests {
         }
         assert!(text.contains("PERSON.csv line 17: CAIM-I201: 17 fields instead of 18"));
         assert!(text.contains("omop.person.birth_datetime: 2 times CAIM-I301"));
+    }
+
+    #[test]
+    fn columns_of_rare_fates_are_shown_where_there_are_some() {
+        let mut report = report();
+        assert!(!report.to_string().contains("superseded"));
+        report.tables[1].superseded = 2;
+        let text = report.to_string();
+        assert!(
+            text.contains("  omop.death           3          3           0         0           2\n"),
+            "{text}"
+        );
     }
 
     #[test]

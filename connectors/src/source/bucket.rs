@@ -88,8 +88,7 @@ fn list(name: &str, prefix: &str, store: Arc<dyn ObjectStore>) -> Result<Source>
         let reason = format!("it holds more than {MOST_OBJECTS} objects there");
         return Err(Error::new(Code::Bucket, path.display(), reason).with_fix("name a longer prefix"));
     }
-    let mut source =
-        Source { path, members: Vec::new(), skipped: Vec::new(), stamps: Vec::new(), contents: Vec::new() };
+    let mut source = Source::named(path);
     for ObjectMeta { location: key, size: length, e_tag: tag, last_modified, .. } in found {
         let name =
             key.as_ref().strip_prefix(prefix).unwrap_or(key.as_ref()).trim_start_matches('/').to_owned();

@@ -11,8 +11,7 @@ use crate::{Error, Result};
 const DEPTH: usize = 16;
 
 pub(super) fn open(path: PathBuf) -> Result<Source> {
-    let (members, skipped, stamps, contents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut source = Source { path, members, skipped, stamps, contents };
+    let mut source = Source::named(path);
     let root = source.path.clone();
     walk(&root, "", DEPTH, &mut source)?;
     Ok(source)

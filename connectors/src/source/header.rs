@@ -40,7 +40,8 @@ pub(crate) struct Inflating {
 }
 
 impl Part {
-    pub(super) fn new(file: Arc<File>, start: u64, length: u64) -> Self {
+    /// `length` bytes from `start`.
+    pub(crate) fn new(file: Arc<File>, start: u64, length: u64) -> Self {
         Self { file, start, length, at: 0 }
     }
 }

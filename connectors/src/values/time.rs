@@ -22,7 +22,7 @@ pub(crate) fn date(bytes: &[u8], years: &RangeInclusive<i32>) -> Reading<i32> {
 }
 
 /// Microseconds since 1970, without a zone: a time with an offset is brought to UTC.
-pub(super) fn timestamp(bytes: &[u8], years: &RangeInclusive<i32>) -> Reading<i64> {
+pub(crate) fn timestamp(bytes: &[u8], years: &RangeInclusive<i32>) -> Reading<i64> {
     let bytes = trim(bytes);
     if bytes.is_empty() {
         return Reading::Missing;

@@ -1,5 +1,6 @@
 //! The export of a FHIR server, against one of this file that answers as busy, torn and hostile ones do.
 
+mod changes;
 mod server;
 
 use std::collections::BTreeSet;
@@ -119,7 +120,7 @@ fn files_that_want_no_token_are_fetched_without_it() {
 }
 
 #[test]
-fn an_export_of_changes_is_refused_since_it_would_take_the_place_of_all() {
+fn a_moment_in_the_address_is_refused_since_nobody_would_note_it() {
     let (node, server) = (node(), Server::with(Fault::None));
     let source = format!("{}?_since=2026-01-01T00:00:00Z", server.export());
     assert_eq!(node.refusal(source.as_ref()), Code::Web);

@@ -67,7 +67,7 @@ impl Node {
     pub(crate) fn ingest(&self, source: &Path) -> Report {
         let report = self.try_ingest(source).unwrap();
         for table in &report.tables {
-            assert_eq!(table.read, table.kept + table.duplicates + table.rejected, "{table:?}");
+            assert_eq!(table.read, table.accounted(), "{table:?}");
         }
         report
     }
@@ -162,7 +162,7 @@ pub(crate) fn skip(reason: &str) {
     }
 }
 
-fn name(table: &str) -> TableName {
+pub(crate) fn name(table: &str) -> TableName {
     table.parse().unwrap()
 }
 

@@ -6,7 +6,7 @@ mod server;
 
 use std::fmt::Write;
 
-use caim_connectors::Code;
+use caim_connectors::{Code, Since};
 
 use crate::fixture::{Node, table};
 use server::Server;
@@ -171,4 +171,50 @@ fn a_value_that_a_view_cannot_cast_is_no_part_of_the_error() {
     assert_eq!((error.code(), node.epoch()), (Code::Database, 0));
     let text = error.to_string();
     assert!(text.contains("concept") && text.contains("22P02") && !text.contains("canary"), "{text}");
+}
+
+#[test]
+fn changes_of_a_database_are_rows_above_the_greatest_key_and_a_whole_ingest_mends_what_they_do_not_see() {
+    let Some(server) = Server::start() else { return };
+    server.run(&cdm(100));
+    let mut node = Node::new();
+    node.options.since = Some(Since::Last);
+    assert_eq!(node.refusal(&server.url("cdm")), Code::Since);
+    node.options.since = None;
+    node.ingest(&server.url("cdm"));
+    server.run(
+        "SET search_path = cdm;
+         INSERT INTO person VALUES (1000, 8507, 1999, NULL, 'MRN 1000', NULL);
+         UPDATE person SET year_of_birth = 1901 WHERE person_id = 1;
+         INSERT INTO measurement VALUES (9001, 1, 3013603, '2024-01-01', 4.5, NULL, 'ng/mL'), (9002, 1000, 3013603, NULL, 1, NULL, NULL);
+         UPDATE measurement SET value_as_number = -1 WHERE measurement_id = 3;
+         DELETE FROM measurement WHERE measurement_id = 6;",
+    );
+    node.options.since = Some(Since::Last);
+    let report = node.ingest(&server.url("cdm"));
+    assert_eq!((table(&report, "omop.measurement").read, table(&report, "omop.person").read), (2, 7));
+    assert_eq!(
+        (node.count("omop.measurement"), node.count("omop.person"), node.count("omop.concept")),
+        (102, 7, 2)
+    );
+    assert_eq!(node.warehouse.current().unwrap().batches().len(), 2);
+    let years = node.cells("omop.person", &["year_of_birth"]);
+    assert!(years.contains(&vec!["1901".to_owned()]), "persons come whole: {years:?}");
+    let changed =
+        |node: &Node| node.cells("omop.measurement", &["value_as_number"]).contains(&vec!["-1.0".to_owned()]);
+    assert!(!changed(&node), "a changed row is not seen");
+    let again = node.ingest(&server.url("cdm"));
+    assert_eq!(table(&again, "omop.measurement").read, 0);
+    assert_eq!((node.count("omop.measurement"), node.count("omop.person")), (102, 7));
+    node.options.since = Some("2024-01-01".parse().unwrap());
+    assert_eq!(node.refusal(&server.url("cdm")), Code::Since);
+    node.options.since = None;
+    node.ingest(&server.url("cdm"));
+    assert_eq!((node.count("omop.measurement"), changed(&node)), (101, true));
+    assert_eq!(node.warehouse.current().unwrap().batches().len(), 1);
+    let fresh = Node::new();
+    fresh.ingest(&server.url("cdm"));
+    for name in ["omop.person", "omop.measurement", "omop.condition_occurrence"] {
+        assert!(node.keys(name) == fresh.keys(name), "{name} differs");
+    }
 }

@@ -248,8 +248,8 @@ impl<'a> Execution<'a> {
             let table = self.per_patient(values)?;
             return Ok(LogicalPlanBuilder::from(table).alias(scope.alias(position))?.build()?);
         }
-        let name = TableName { schema: name.schema.clone(), table: name.table.clone() };
         let table = scope.table(position)?;
+        let name = TableName::new(&name.schema, &table.stored);
         let source = provider_as_source(self.provider(&name, table)?);
         let mut scan = LogicalPlanBuilder::scan(scope.alias(position), source, None)?;
         if let Some(range) = self.patients.as_ref().filter(|_| table.kind == TableKind::Patient) {

@@ -1,5 +1,7 @@
 //! Every tree and every column of a question, wherever it stands.
 
+use std::collections::BTreeSet;
+
 use super::{
     Aggregate, Atom, BoolTree, ColumnRef, DateOf, Dim, Exists, JoinKey, JoinTree, Link, Number, PerPatient,
     PrivateQuery, TableRef, ValueOf,
@@ -9,6 +11,20 @@ use super::{
 type Visit<'a> = &'a mut dyn FnMut(&[TableRef], &mut ColumnRef);
 
 impl PrivateQuery {
+    /// Every table of a data model that the question stands on, once each.
+    #[must_use]
+    pub fn tables(&self) -> BTreeSet<TableRef> {
+        let (mut query, mut all) = (self.clone(), BTreeSet::new());
+        let mut take = |table: &mut TableRef| {
+            if table.per_patient_position().is_none() {
+                all.insert(table.clone());
+            }
+        };
+        query.visit_tables(&mut take);
+        query.per_patient.iter_mut().for_each(|values| values.visit_tables(&mut take));
+        all
+    }
+
     /// Visits every column outside of [`PrivateQuery::per_patient`], with the tables that it refers to.
     pub(crate) fn visit_columns(&mut self, visit: Visit<'_>) {
         let tables = self.from.tables.clone();

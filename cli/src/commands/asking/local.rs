@@ -42,8 +42,9 @@ impl Nodes for Only {
 impl Local {
     pub(super) fn open(dir: &Path, whom: &Whom) -> Result<Self> {
         let config = NodeConfig::load(dir, &Overrides::new(Vec::new()))?;
-        let models = Arc::new(vocabulary::models(dir)?);
-        let channel = LocalChannel::new(service::open_node(dir, &config)?, Arc::clone(&models))?;
+        let models = Arc::new(vocabulary::models_of_node(dir)?);
+        let node = service::open_node_with(dir, &config, Arc::clone(&models))?;
+        let channel = LocalChannel::new(node, Arc::clone(&models))?;
         let name = |given: &Option<String>| given.clone().unwrap_or_else(|| OPERATOR.to_owned());
         let asker = Asker { user: name(&whom.user), project: name(&whom.project), purpose: String::new() };
         let hub = Hub::new(models, Arc::new(Only(Arc::new(channel))), DEADLINE);

@@ -8,10 +8,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Response, Url};
 use sha2::{Digest, Sha256};
 
+use super::deleted;
 use super::manifest::{Listed, Token};
 use crate::Result;
 use crate::http::{self, Failed, Http};
 use crate::report::Skipped;
+use crate::since::Exported;
 use crate::source::{Kind, Source};
 
 const NDJSON: &str = "application/fhir+ndjson";
@@ -21,6 +23,7 @@ const TYPES: [&str; 5] =
 /// Of all files together.
 const MOST_BYTES: u64 = 1 << 40;
 const MOST_ERROR_BYTES: usize = 64 << 20;
+const MOST_DELETED_BYTES: usize = 256 << 20;
 
 /// What was fetched.
 pub(super) struct Files {
@@ -77,6 +80,22 @@ impl Files {
         Ok(())
     }
 
+    /// What is gone, as a file of requests to delete says: type and id.
+    ///
+    /// # Errors
+    /// When the file cannot be had, or says anything else.
+    pub(super) async fn deleted(
+        &mut self,
+        http: &Http,
+        server: &Url,
+        listed: &Listed,
+    ) -> Result<Vec<(String, String)>> {
+        let body = client(http, server, listed).get(listed.url.clone(), NDJSON, MOST_DELETED_BYTES).await?;
+        let bytes = body.map(|body| body.bytes).unwrap_or_default();
+        self.contents.push(("deleted".to_owned(), Sha256::digest(&bytes).to_vec()));
+        deleted::read(&bytes).map_err(|reason| http.fault(reason))
+    }
+
     /// What the server could not export, as a file of OperationOutcomes says.
     ///
     /// # Errors
@@ -97,10 +116,10 @@ impl Files {
         Ok((count > 0).then(|| Skipped { path: format!("{}.ndjson", listed.ty), reason }))
     }
 
-    pub(super) fn source(self, name: &str, failures: Vec<Skipped>) -> std::io::Result<Source> {
+    pub(super) fn source(self, name: &str, failures: Vec<Skipped>, exported: Exported) -> Source {
         let mut source = Source::pulled(name, Kind::Json, self.file, self.members, self.contents);
-        source.skipped = failures;
-        Ok(source)
+        (source.skipped, source.exported) = (failures, Some(exported));
+        source
     }
 
     /// Writes a body behind what is there, in place of what an earlier try has left.

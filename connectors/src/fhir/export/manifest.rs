@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::http;
+use crate::{http, since};
 
 /// An export of more files is cut otherwise by its server, or is no export.
 const MOST_FILES: usize = 100_000;
@@ -15,6 +15,17 @@ pub(super) struct Manifest {
     pub(super) output: Vec<Listed>,
     /// Files of OperationOutcomes: what could not be exported.
     pub(super) error: Vec<Listed>,
+    /// Files of requests to delete: what is gone.
+    pub(super) deleted: Vec<Listed>,
+    /// Up to which moment the export tells, if it says an instant.
+    pub(super) moment: Option<String>,
+}
+
+/// What an export was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    All,
+    Changes,
 }
 
 /// A file that a manifest lists.
@@ -39,8 +50,7 @@ pub(super) enum Token {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
-    #[serde(rename = "transactionTime")]
-    _transaction_time: String,
+    transaction_time: String,
     requires_access_token: bool,
     output: Vec<RawFile>,
     #[serde(default)]
@@ -62,21 +72,23 @@ impl Manifest {
     ///
     /// # Errors
     /// Says what is wrong with it, without its values.
-    pub(super) fn read(text: &[u8], base: &Url) -> Result<Self, String> {
+    pub(super) fn read(text: &[u8], base: &Url, asked: Asked) -> Result<Self, String> {
         // An error of serde may quote what it finds.
         let raw: Raw = serde_json::from_slice(text)
             .map_err(|_| "it is no JSON with transactionTime, requiresAccessToken and output".to_owned())?;
-        if !raw.deleted.is_empty() {
+        if asked == Asked::All && !raw.deleted.is_empty() {
             return Err("it lists deleted resources, which only an export of changes has".to_owned());
         }
-        if raw.output.len() + raw.error.len() > MOST_FILES {
+        if raw.output.len() + raw.error.len() + raw.deleted.len() > MOST_FILES {
             return Err(format!("it lists more than {MOST_FILES} files"));
         }
         let token = if raw.requires_access_token { Token::Wanted } else { Token::NotWanted };
         let listed = |files: Vec<RawFile>| -> Result<Vec<Listed>, String> {
             files.into_iter().enumerate().map(|(number, file)| file.listed(number, base, token)).collect()
         };
-        Ok(Self { output: listed(raw.output)?, error: listed(raw.error)? })
+        let moment = since::instant(&raw.transaction_time).map(|_| raw.transaction_time);
+        let (error, deleted) = (listed(raw.error)?, listed(raw.deleted)?);
+        Ok(Self { output: listed(raw.output)?, error, deleted, moment })
     }
 }
 
@@ -102,7 +114,7 @@ mod tests {
     fn read(more: &str) -> Result<Manifest, String> {
         let text =
             format!(r#"{{"transactionTime":"2026-01-01T00:00:00Z","requiresAccessToken":true{more}}}"#);
-        Manifest::read(text.as_bytes(), &Url::parse("https://h/fhir/status/1").unwrap())
+        Manifest::read(text.as_bytes(), &Url::parse("https://h/fhir/status/1").unwrap(), Asked::All)
     }
 
     #[test]
@@ -114,6 +126,7 @@ mod tests {
             ("Patient", "https://h/f/1.ndjson", Some(3))
         );
         assert!(manifest.error.is_empty());
+        assert_eq!(manifest.moment.as_deref(), Some("2026-01-01T00:00:00Z"));
     }
 
     #[test]

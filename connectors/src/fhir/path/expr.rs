@@ -158,6 +158,13 @@ const CHOICES: [&str; 55] = [
     "Uuid",
 ];
 
+impl Choice {
+    /// The name of its member in JSON: `valueQuantity`.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl TypeName {
     /// The type that a member's name ends with behind the name of a choice: `Quantity` of `valueQuantity`.
     pub(super) fn of_choice<'k>(name: &str, key: &'k str) -> Option<&'k str> {
@@ -166,7 +173,7 @@ impl TypeName {
     }
 
     /// As it stands in the name of a choice's member: with a capital letter.
-    pub(super) fn capital(&self) -> String {
+    pub(crate) fn capital(&self) -> String {
         let mut letters = self.0.chars();
         letters
             .next()

@@ -1,7 +1,7 @@
 //! From the JSON of a ViewDefinition to a [`View`]. A key that nobody knows inside a select or column is a fault: a
 //! misspelt `forEach` must not become a view with other rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use caim_ontology::ColumnType;
 use serde_json::{Map, Value};
@@ -27,6 +27,9 @@ const COLUMN_KEYS: [&str; 9] =
     ["id", "extension", "modifierExtension", "path", "name", "description", "collection", "type", "tag"];
 /// The tag that says a column's type in SQL.
 const SQL_TYPE: &str = "ansi/type";
+/// The beginning of the tags that say what may be asked of a column, and their ends.
+const OWN: &str = "caim/";
+const OWN_TAGS: [&str; 2] = ["bounds", "role"];
 
 /// So many selects and columns make no table that anybody reads.
 const MOST_PARTS: usize = 2000;
@@ -38,7 +41,9 @@ pub(super) fn read(json: &str) -> Result<View> {
     let value: Value = serde_json::from_str(json).map_err(|e| fault(format!("it is not JSON: {e}")))?;
     let object = value.as_object().ok_or_else(|| fault("it is no object".to_owned()))?;
     let resource = required_text(object, "resource", "")?.to_owned();
-    let name = object.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (name, comment) = (text("name"), [text("description"), text("title")]);
+    let comment = comment.into_iter().find(|comment| !comment.is_empty()).unwrap_or_default();
     let constants = constants(object)?;
     let mut reader = Reader { constants: &constants, columns: Vec::new(), parts: 0 };
     let mut conditions = Vec::new();
@@ -59,7 +64,7 @@ pub(super) fn read(json: &str) -> Result<View> {
         let reason = format!("the column {} is there twice", twice.name);
         return Err(DefinitionError { place: twice.place.clone(), reason });
     }
-    Ok(View { name, resource, columns, conditions, selects })
+    Ok(View { name, resource, comment, columns, conditions, selects })
 }
 
 struct Reader<'r> {
@@ -164,8 +169,11 @@ impl Reader<'_> {
             }
         };
         let expr = self.expression(object, "path", place)?;
-        let (ty, place) = (column_type(object, place)?, format!("{place}.path"));
-        self.columns.push(ViewColumn { name, ty, is_list, place });
+        let (tags, ty, place) =
+            (own_tags(object, place)?, column_type(object, place)?, format!("{place}.path"));
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (comment, fhir_type, tags) = (text("description"), text("type"), tags);
+        self.columns.push(ViewColumn { name, ty, is_list, comment, fhir_type, tags, place });
         Ok((self.columns.len() - 1, expr))
     }
 
@@ -214,6 +222,22 @@ fn column_type(object: &Object, place: &str) -> Result<ColumnType> {
         "decimal" => ColumnType::Float,
         _ => ColumnType::Text,
     })
+}
+
+/// The tags whose names begin with `caim/`, by the rest of the name.
+fn own_tags(object: &Object, place: &str) -> Result<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    for (place, tag) in list(object, "tag", place)? {
+        let tag = as_object(tag, &place)?;
+        let name = tag.get("name").and_then(Value::as_str).unwrap_or_default();
+        let Some(name) = name.strip_prefix(OWN) else { continue };
+        if !OWN_TAGS.contains(&name) {
+            let known = OWN_TAGS.map(|known| format!("{OWN}{known}")).join(", ");
+            return Err(fault(&format!("{place}.name"), &format!("it is none of {known}")));
+        }
+        tags.insert(name.to_owned(), required_text(tag, "value", &place)?.to_owned());
+    }
+    Ok(tags)
 }
 
 fn sql_type(name: &str) -> Option<ColumnType> {

@@ -1,4 +1,4 @@
-//! A server of one export: two files, wanted with a token, and one fault.
+//! A server of one export: two files, wanted with a token, and one fault; and of the changes since.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,11 +6,28 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 pub(crate) const TOKEN: &str = "not-to-be-shown";
-pub(crate) const PATIENTS: &str =
-    "{\"resourceType\":\"Patient\",\"id\":\"a\"}\n{\"resourceType\":\"Patient\",\"id\":\"b\"}\n";
+pub(crate) const PATIENTS: &str = "{\"resourceType\":\"Patient\",\"id\":\"a\",\"identifier\":[{\"type\":{\"coding\":[{\"code\":\"MR\"}]},\"value\":\"CANARY-7\"}]}\n{\"resourceType\":\"Patient\",\"id\":\"b\"}\n";
 pub(crate) const CONDITIONS: &str = "{\"resourceType\":\"Condition\",\"id\":\"c1\",\"subject\":{\"reference\":\"Patient/a\"}}\n\
     {\"resourceType\":\"Condition\",\"id\":\"c2\",\"subject\":{\"reference\":\"Patient/b\"}}\n\
     {\"resourceType\":\"Condition\",\"id\":\"c3\",\"subject\":{\"reference\":\"Patient/b\"}}\n";
+
+/// Up to when the export tells, the one of changes since, the one after that, which tells only what is gone, and the one
+/// after that, which tells nothing.
+pub(crate) const MOMENTS: [&str; 4] =
+    ["2026-01-01T00:00:00Z", "2026-02-01T00:00:00.5+01:00", "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"];
+/// A new one, and one with another identifier than before.
+pub(crate) const NEW_PATIENT: &str = "{\"resourceType\":\"Patient\",\"id\":\"c\"}\n\
+    {\"resourceType\":\"Patient\",\"id\":\"b\",\"identifier\":[{\"type\":{\"coding\":[{\"code\":\"MR\"}]},\"value\":\"CANARY-8\"}]}\n";
+/// One told anew, two new ones, and one of a patient whom nobody tells.
+pub(crate) const CHANGED: &str = "{\"resourceType\":\"Condition\",\"id\":\"c1\",\"subject\":{\"reference\":\"Patient/a\"},\"clinicalStatus\":{\"coding\":[{\"code\":\"resolved\"}]}}\n\
+    {\"resourceType\":\"Condition\",\"id\":\"c4\",\"subject\":{\"reference\":\"Patient/a\"}}\n\
+    {\"resourceType\":\"Condition\",\"id\":\"c5\",\"subject\":{\"reference\":\"Patient/c\"}}\n\
+    {\"resourceType\":\"Condition\",\"id\":\"c6\",\"subject\":{\"reference\":\"Patient/nobody\"}}\n";
+/// The third condition, and one that never was.
+const GONE: &str = "{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{\"request\":{\"method\":\"DELETE\",\"url\":\"Condition/c3\"}}]}\n\
+    {\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{\"request\":{\"method\":\"DELETE\",\"url\":\"Condition/c9\"}}]}\n";
+
+const GONE_LATER: &str = "{\"resourceType\":\"Bundle\",\"entry\":[{\"request\":{\"method\":\"DELETE\",\"url\":\"Condition/c4\"}}]}\n";
 
 /// What is wrong with the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +140,9 @@ fn answer(stream: TcpStream, fault: Fault, base: &str, log: &Mutex<Log>) -> std:
         Fault::Once(status) if is_first => with(status, "Retry-After: 0\r\n", "canary"),
         _ if !may => reply(401, "canary"),
         _ if path == "GET /fhir/$export" && !has("prefer: respond-async") => reply(400, "canary"),
+        _ if request.contains("_since=2026-01-01T00%3A00%3A00Z") => begun(2, base),
+        _ if request.contains("_since=2026-02-01") => begun(3, base),
+        _ if request.contains("_since=") => begun(4, base),
         _ => of_export(path, fault, is_first, base),
     };
     let mut stream = stream;
@@ -135,7 +155,14 @@ fn answer(stream: TcpStream, fault: Fault, base: &str, log: &Mutex<Log>) -> std:
 fn of_export(path: &str, fault: Fault, is_first: bool, base: &str) -> Reply {
     match path {
         "GET /fhir/$export" if fault == Fault::NoExport => reply(200, "{}"),
-        "GET /fhir/$export" => with(202, &format!("Content-Location: {base}/fhir/status/1\r\n"), ""),
+        "GET /fhir/$export" => begun(1, base),
+        "GET /fhir/status/2" => reply(200, &changes(base)),
+        "GET /fhir/status/3" => reply(200, &only_deleted(base)),
+        "GET /fhir/status/4" => reply(200, &no_changes()),
+        "GET /fhir/files/d3" => file(GONE_LATER, fault, is_first),
+        "GET /fhir/files/p2" => file(NEW_PATIENT, fault, is_first),
+        "GET /fhir/files/c2" => file(CHANGED, fault, is_first),
+        "GET /fhir/files/d2" => file(GONE, fault, is_first),
         "GET /fhir/status/1" => match fault {
             Fault::Expired => reply(404, "canary"),
             Fault::Failed => reply(500, "canary"),
@@ -157,7 +184,10 @@ fn of_export(path: &str, fault: Fault, is_first: bool, base: &str) -> Reply {
         "GET /fhir/files/e" => {
             file("{\"diagnostics\":\"canary\"}\n{\"diagnostics\":\"canary\"}\n", fault, is_first)
         }
-        "DELETE /fhir/status/1" => reply(202, ""),
+        "DELETE /fhir/status/1"
+        | "DELETE /fhir/status/2"
+        | "DELETE /fhir/status/3"
+        | "DELETE /fhir/status/4" => reply(202, ""),
         _ => reply(404, "canary"),
     }
 }
@@ -172,6 +202,31 @@ fn manifest(fault: Fault, base: &str) -> String {
         r#"{{"transactionTime":"2026-01-01T00:00:00Z","request":"canary","requiresAccessToken":{},"output":[{{"type":"Patient","url":"{host}/fhir/files/p"}},{{"type":"Condition","url":"{host}/fhir/files/c","count":3}}],"error":[{errors}]}}"#,
         fault != Fault::NoToken
     )
+}
+
+fn begun(number: u32, base: &str) -> Reply {
+    with(202, &format!("Content-Location: {base}/fhir/status/{number}\r\n"), "")
+}
+
+fn changes(base: &str) -> String {
+    let file = |ty: &str, name: &str| format!(r#"{{"type":"{ty}","url":"{base}/fhir/files/{name}"}}"#);
+    let (output, deleted) =
+        ([file("Patient", "p2"), file("Condition", "c2")].join(","), file("Bundle", "d2"));
+    format!(
+        r#"{{"transactionTime":"{}","requiresAccessToken":true,"output":[{output}],"deleted":[{deleted}]}}"#,
+        MOMENTS[1]
+    )
+}
+
+fn only_deleted(base: &str) -> String {
+    format!(
+        r#"{{"transactionTime":"{}","requiresAccessToken":true,"output":[],"deleted":[{{"type":"Bundle","url":"{base}/fhir/files/d3"}}]}}"#,
+        MOMENTS[2]
+    )
+}
+
+fn no_changes() -> String {
+    format!(r#"{{"transactionTime":"{}","requiresAccessToken":true,"output":[]}}"#, MOMENTS[3])
 }
 
 fn file(body: &str, fault: Fault, is_first: bool) -> Reply {
