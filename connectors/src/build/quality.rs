@@ -24,7 +24,7 @@ mod tests;
 use std::path::Path;
 
 use caim_ontology::Models;
-use caim_warehouse::{Epoch, Warehouse};
+use caim_warehouse::{Epoch, TableName, Warehouse};
 use serde::{Serialize, Serializer};
 
 use super::gaps::{self, GapOptions, Gaps};
@@ -198,7 +198,7 @@ impl Look<'_> {
         let mut done = Vec::new();
         for mut scan in scans {
             scan.checks.retain(|check| wanted(&check.about.class));
-            done.extend(scan.run(session, self.epoch).await?);
+            done.extend(scan.run(self, session).await?);
         }
         done.extend(concepts::in_vocabulary(self, session, &wanted).await?);
         if wanted(concepts::BELOW_ROOTS) {
@@ -208,6 +208,12 @@ impl Look<'_> {
             done.extend(ranges::plausible(self, session).await?);
         }
         Ok(done)
+    }
+
+    /// The rows of a table of the models; 0 if they lack it.
+    fn rows(self, name: &TableName) -> u64 {
+        let table = self.models.table(&name.schema, &name.table);
+        table.map_or(0, |table| self.epoch.rows(&TableName::new(&name.schema, &table.stored)))
     }
 
     /// One check a coded column of which sources say something.

@@ -73,7 +73,7 @@ fn coded<'m>(look: Look<'m>, is_coded: impl Fn(&Column) -> bool) -> Vec<Coded<'m
 
 /// The values of all columns whose tables have rows; `None` where none has.
 fn used(look: Look<'_>, columns: &[Coded<'_>], value: &str, condition: &str) -> Option<String> {
-    let filled = columns.iter().enumerate().filter(|(_, coded)| look.epoch.rows(&coded.table) > 0);
+    let filled = columns.iter().enumerate().filter(|(_, coded)| look.rows(&coded.table) > 0);
     let parts: Vec<String> = filled.map(|(place, coded)| coded.used(place, value, condition)).collect();
     (!parts.is_empty()).then(|| parts.join(" UNION ALL "))
 }
@@ -92,7 +92,7 @@ pub(super) async fn in_vocabulary(
     let concept = TableName::new("omop", "concept");
     let is_concept = |column: &Column| column.references.as_ref().is_some_and(|to| to.table == concept.table);
     let mut columns = coded(look, is_concept);
-    let asked = [IN_VOCABULARY, IN_DOMAIN, STANDARD].into_iter().any(wanted) && look.epoch.rows(&concept) > 0;
+    let asked = [IN_VOCABULARY, IN_DOMAIN, STANDARD].into_iter().any(wanted) && look.rows(&concept) > 0;
     if let Some(used) = asked.then(|| used(look, &columns, "concept", "> 0")).flatten() {
         for batch in rows(session, &LOOKED_UP.replace("{used}", &used)).await? {
             count(look, &mut columns, &batch)?;

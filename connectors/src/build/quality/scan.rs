@@ -2,10 +2,10 @@
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use caim_warehouse::{Epoch, TableName};
+use caim_warehouse::TableName;
 
-use super::Checked;
 use super::rules::About;
+use super::{Checked, Look};
 use crate::Result;
 use crate::build::session::{Session, fault};
 
@@ -29,8 +29,8 @@ pub(super) struct Check {
 
 impl Scan {
     /// Counts, by one statement.
-    pub(super) async fn run(self, session: &Session, epoch: &Epoch) -> Result<Vec<Checked>> {
-        if self.checks.is_empty() || self.needs.iter().any(|table| epoch.rows(table) == 0) {
+    pub(super) async fn run(self, look: Look<'_>, session: &Session) -> Result<Vec<Checked>> {
+        if self.checks.is_empty() || self.needs.iter().any(|table| look.rows(table) == 0) {
             return Ok(self.checks.into_iter().map(|check| check.about.counted(0, 0)).collect());
         }
         let rows = rows(session, &self.statement()).await?;
