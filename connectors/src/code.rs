@@ -326,6 +326,10 @@ codes! {
     NotRead = "CAIM-I345", "not_read",
         "a file of a source that its connector does not read is left out",
         "nothing to do, unless it is meant: rename it, or ingest it by itself";
+    /// Records with one key and different content, of which a rule chose one.
+    Contested = "CAIM-I346", "contested",
+        "of two records with one key and different content, the one that --duplicates prefers stays",
+        "nothing to do, if the rule is meant; the source whose record gave way still holds it";
     /// Rows of earlier versions of resources.
     Superseded = "CAIM-I350", "superseded",
         "the rows of a resource that an export of changes tells anew, or says to be gone, leave",
@@ -334,10 +338,6 @@ codes! {
     MovedPatient = "CAIM-I351", "moved_patient",
         "a patient whose identifier has changed is somebody else in what comes in from then on",
         "ingest the address without --since, so that all their records move";
-    /// Records with one key and different content, of which a rule chose one.
-    Contested = "CAIM-I346", "contested",
-        "of two records with one key and different content, the one that --duplicates prefers stays",
-        "nothing to do, if the rule is meant; the source whose record gave way still holds it";
 }
 
 impl Code {
