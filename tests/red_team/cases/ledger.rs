@@ -135,7 +135,8 @@ fn federation(lab: &Lab, small: &World) {
         std::sync::Arc::new(channel) as std::sync::Arc<dyn caim_engine::NodeChannel>
     };
     let n1 = open("n1", 0, small);
-    let nobody = open("n2", 1, &small.only("p0"));
+    // All of them live elsewhere than the questions ask.
+    let nobody = open("n2", 1, &small.only("edge-"));
     let three = open("n2", 2, &small.only("small-0"));
     let five = hub(vec![std::sync::Arc::clone(&n1), nobody]);
     let four = hub(vec![std::sync::Arc::clone(&n1)]);
