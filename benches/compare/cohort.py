@@ -62,7 +62,7 @@ def _compare(title: str, sql: str, connection: Any, peer: Any, theirs: str, roun
 
     def side(name: str, function: Callable[[], list[Any]]) -> Side:
         timed = call(function, lambda rows: found.update({name: rows}))
-        return Side(name, timed, answer=lambda: answers.rounded(found[name]))
+        return Side(name, timed, answer=lambda: answers.rows(found[name]))
 
     return compare(Work(title, 1, "queries", rounds), [
         side(OURS, ask), side("DuckDB", lambda: peer.execute(theirs).fetchall()),

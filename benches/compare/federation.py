@@ -70,7 +70,7 @@ def _small(running: Federation, ports: list[int], rounds: int, calls: int) -> Wo
 
         def side(name: str, one: Callable[[], Any], limit: bool = False) -> Side:
             timed = call(lambda: [one() for _ in range(calls)][-1], lambda rows: found.update({name: rows}))
-            return Side(name, timed, answer=None if limit else lambda: answers.rounded(found[name]))
+            return Side(name, timed, answer=None if limit else lambda: answers.rows(found[name]))
 
         work = Work(f"a small question, hub over {len(ports)} node(s)", calls, "questions", rounds)
         return compare(work, [
