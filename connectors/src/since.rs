@@ -2,7 +2,8 @@
 //!
 //! A whole export and the exports of changes after it are a chain: batches whose sources have one address and one
 //! collection. Beside the warehouse stands, for each batch of a chain, up to which moment it tells and by which rules it
-//! was read. Of a database the moment is the greatest key of each table, as JSON. A rolled-back batch is in no epoch, and then its moment counts no more.
+//! was read. Of a database the moment is the greatest key of each table, as JSON. A rolled-back batch is in no epoch, and
+//! then its moment counts no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -104,9 +105,7 @@ impl Chains<'_> {
             ))),
         }
     }
-}
 
-impl Chains<'_> {
     /// The greatest keys that the batches of a database tell, and the last of these batches.
     ///
     /// # Errors

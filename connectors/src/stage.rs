@@ -60,9 +60,28 @@ impl Code {
             | Self::NestingLimit
             | Self::LineLimit => Stage::Parse,
             Self::ViewMismatch => Stage::Map,
-            Self::BadKey | Self::NoInstanceUid | Self::Conflict => Stage::Key,
+            Self::BadKey | Self::NoInstanceUid | Self::Conflict | Self::UnknownPatient => Stage::Key,
             // Whatever else refuses a single file has not come to its content.
             _ => Stage::Open,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_rejected_at_the_step_that_its_rule_is_about() {
+        for (code, stage) in [
+            (Code::NotDicom, Stage::Detect),
+            (Code::Unreadable, Stage::Open),
+            (Code::FieldCount, Stage::Parse),
+            (Code::ViewMismatch, Stage::Map),
+            (Code::Conflict, Stage::Key),
+            (Code::UnknownPatient, Stage::Key),
+        ] {
+            assert_eq!(code.stage(), stage, "{code}");
         }
     }
 }

@@ -59,7 +59,7 @@ fn encode(
 ) -> ParquetResult<()> {
     let writer = ArrowWriter::try_new(file, SchemaRef::clone(schema), Some(properties(order)?))?;
     let (mut file, columns) = writer.into_serialized_writer()?;
-    let places = places(order, batches)?;
+    let places: Vec<(usize, usize)> = places(order, batches)?.iter().map(Place::indices).collect();
     for (number, group) in places.chunks(ROW_GROUP_ROWS).enumerate() {
         // Sorting rows and encoding them is most of the work of an ingest, and columns do not depend on each other.
         let writers = columns.create_column_writers(number)?;
@@ -74,18 +74,17 @@ fn encode(
     file.close().map(drop)
 }
 
-/// A column of a row group; columns are flat, so each has one writer.
+/// A column of a row group, whose rows are told by batch and index; columns are flat, so each has one writer.
 fn column(
     field: &Field,
     at: usize,
     batches: &[RecordBatch],
-    group: &[Place],
+    group: &[(usize, usize)],
     mut writer: ArrowColumnWriter,
 ) -> ParquetResult<ArrowColumnChunk> {
     let sources: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
     for chunk in group.chunks(CHUNK_ROWS) {
-        let indices: Vec<(usize, usize)> = chunk.iter().map(Place::indices).collect();
-        for leaf in compute_leaves(field, &interleave(&sources, &indices)?)? {
+        for leaf in compute_leaves(field, &interleave(&sources, chunk)?)? {
             writer.write(&leaf)?;
         }
     }
@@ -131,7 +130,7 @@ impl Place {
 }
 
 /// Bytes that sorting needs for a row besides the row itself.
-pub(crate) const SORT_BYTES_PER_ROW: usize = size_of::<Place>();
+pub(crate) const SORT_BYTES_PER_ROW: usize = size_of::<Place>() + size_of::<(usize, usize)>();
 
 /// All rows in the order of the file.
 fn places(order: Order, batches: &[RecordBatch]) -> ParquetResult<Vec<Place>> {

@@ -18,7 +18,7 @@ use crate::service;
 pub struct Flags {
     /// Stay, and take in the headers of the DICOM objects that are sent to this address (C-STORE); pixels are not kept
     #[arg(long, value_name = "ADDR:PORT", conflicts_with_all = [
-        "sources", "collection_column", "format", "dry_run", "sample", "watch", "token_file", "allow_empty",
+        "sources", "collection_column", "format", "dry_run", "sample", "watch", "token_file", "allow_empty", "since",
     ])]
     pub listen: Option<SocketAddr>,
     /// AE title of the node: others must call it so
